@@ -1,0 +1,60 @@
+"""Typed readers of environment variables, which refuse nonsense by name."""
+
+import os
+from collections.abc import Sequence
+
+from django.core.exceptions import ImproperlyConfigured
+
+_MISSING = object()
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+def _read(name: str, default: object) -> object:
+    value = os.environ.get(name, "").strip()
+    if value:
+        return value
+    if default is _MISSING:
+        raise ImproperlyConfigured(f"Set {name}: it has no default here.")
+    return default
+
+
+def text(name: str, default: object = _MISSING) -> str:
+    """Read a string; without a default the variable must be set."""
+    return str(_read(name, default))
+
+
+def integer(name: str, default: object = _MISSING, *, minimum: int = 0) -> int:
+    """Read a whole number that is not below `minimum`."""
+    value = _read(name, default)
+    try:
+        number = int(str(value))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number.") from error
+    if number < minimum:
+        raise ImproperlyConfigured(f"{name} is {number}; it must be at least {minimum}.")
+    return number
+
+
+def boolean(name: str, default: object = _MISSING) -> bool:
+    """Read a yes or no: 1/0, true/false, yes/no or on/off."""
+    value = str(_read(name, default)).lower()
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise ImproperlyConfigured(f"{name} is {value!r}; it must be yes or no.")
+
+
+def words(name: str, default: Sequence[str] | object = _MISSING) -> list[str]:
+    """Read a comma-separated list; white space and empty items are dropped."""
+    value = _read(name, default)
+    items = value.split(",") if isinstance(value, str) else list(value)  # type: ignore[call-overload]
+    return [item.strip() for item in items if item.strip()]
+
+
+def choice(name: str, allowed: Sequence[str], default: object = _MISSING) -> str:
+    """Read one of a few words."""
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+    return value
