@@ -230,6 +230,19 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "MembershipStatus": "governance.models.Membership.Status",
+        "PollStatus": "governance.models.Poll.Status",
+        "BallotChoice": "governance.models.Ballot.Choice",
+        "DraftStatus": "principles.models.Draft.Status",
+        "AssignmentStatus": "feedback.models.Assignment.Status",
+        "ReviewStatus": "feedback.models.ReviewItem.Status",
+        "DatasetStatus": "feedback.models.Dataset.Status",
+        "LabelChoice": "feedback.models.Label.Choice",
+        "RunStatus": "training_jobs.models.Run.Status",
+        "Recipe": "training_jobs.models.Run.Recipe",
+        "ReleaseStatus": "training_jobs.models.Release.Status",
+    },
 }
 
 # --- Logs carry ids, never prompts or labels ----------------------------------------------------

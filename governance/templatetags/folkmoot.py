@@ -329,6 +329,7 @@ COMMUNITY_PAGES: tuple[tuple[str, str, str], ...] = (
     ("community_home", "Home", "home"),
     ("constitution_detail", "Constitution", "book"),
     ("poll_list", "Polls", "poll"),
+    ("community_members", "Members", "people"),
     ("label_next", "Label", "pencil"),
     ("review_queue", "Review", "shield"),
     ("dataset_list", "Datasets", "data"),

@@ -1,0 +1,361 @@
+"""API of people, communities and polls: a serializer for the shape, then the verb of the pages."""
+
+from typing import Any
+
+from allauth.account import app_settings as account_settings
+from allauth.account.adapter import get_adapter
+from allauth.account.models import EmailAddress
+from django.core.exceptions import ValidationError as RefusedByForm
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import status as http
+from rest_framework.authtoken.models import Token
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import ListAPIView
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from governance import membership, permissions, voting
+from governance.api import serializers as shapes
+from governance.errors import InvalidTransition
+from governance.models import Ballot, Community, Invitation, Membership, Poll, User
+from governance.tally import DEFAULT_RULE, Rule
+
+_ACTS = {
+    "approve": membership.approve_request,
+    "decline": membership.decline_request,
+    "suspend": membership.suspend,
+    "reinstate": membership.reinstate,
+}
+
+
+# --- people ---------------------------------------------------------------------------------------
+
+
+class TokenView(APIView):
+    """Exchange e-mail and password for a token; the sign-in page's limits on attempts hold."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(request=shapes.TokenRequestSerializer, responses=shapes.TokenSerializer)
+    def post(self, request: Request) -> Response:
+        """Return the person's token."""
+        given = _shape(shapes.TokenRequestSerializer, request)
+        try:
+            person = get_adapter().authenticate(
+                request._request,  # noqa: SLF001 - allauth wants Django's own request
+                email=given["email"],
+                password=given["password"],
+            )
+        except RefusedByForm as error:
+            raise ValidationError({"detail": error.messages}) from error
+        if person is None or not person.is_active:
+            raise ValidationError({"detail": "E-mail address and password do not match."})
+        if (
+            account_settings.EMAIL_VERIFICATION == "mandatory"
+            and not EmailAddress.objects.filter(user=person, verified=True).exists()
+        ):
+            raise ValidationError({"detail": "Confirm your e-mail address first."})
+        token, _ = Token.objects.get_or_create(user=person)
+        return Response({"token": token.key})
+
+
+class MeView(APIView):
+    """The person who asks."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(responses=shapes.MeSerializer)
+    def get(self, request: Request) -> Response:
+        """Return who I am."""
+        return Response(shapes.MeSerializer(_person(request)).data)
+
+
+# --- communities ----------------------------------------------------------------------------------
+
+
+class CommunityListView(ListAPIView[Community]):
+    """The communities that I may read."""
+
+    serializer_class = shapes.CommunitySerializer
+
+    def get_queryset(self) -> QuerySet[Community]:
+        """Return public communities, and mine."""
+        return Community.objects.visible_to(self.request.user).with_figures()
+
+    @extend_schema(
+        request=shapes.CommunityCreateSerializer, responses={201: shapes.CommunitySerializer}
+    )
+    def post(self, request: Request) -> Response:
+        """Found a community."""
+        given = _shape(shapes.CommunityCreateSerializer, request)
+        community = membership.create_community(actor=_person(request), **given)
+        return Response(_community_data(community.pk), status=http.HTTP_201_CREATED)
+
+
+class CommunityView(APIView):
+    """One community."""
+
+    @extend_schema(responses=shapes.CommunitySerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        """Return a community."""
+        return Response(_community_data(_community(request, slug).pk))
+
+    @extend_schema(request=shapes.CommunityChangeSerializer, responses=shapes.CommunitySerializer)
+    def patch(self, request: Request, slug: str) -> Response:
+        """Change a community's purpose, joining or visibility."""
+        community = _community(request, slug)
+        given = _shape(shapes.CommunityChangeSerializer, request)
+        membership.change_community(
+            community_id=community.pk,
+            actor=_person(request),
+            purpose=given.get("purpose", community.purpose),
+            joining=given.get("joining", community.joining),
+            visibility=given.get("visibility", community.visibility),
+        )
+        return Response(_community_data(community.pk))
+
+
+class JoinView(APIView):
+    """Joining."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(request=None, responses=shapes.MembershipSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """Join a community, or ask to, where stewards decide."""
+        community = _community(request, slug)
+        joined = membership.join(community_id=community.pk, actor=_person(request))
+        return Response(shapes.MembershipSerializer(joined).data)
+
+
+class LeaveView(APIView):
+    """Leaving."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(request=None, responses=shapes.MembershipSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """Leave a community, or take back the request to join it."""
+        person = _person(request)
+        community = get_object_or_404(Community.objects.filter(memberships__user=person), slug=slug)
+        left = membership.leave(community_id=community.pk, actor=person)
+        return Response(shapes.MembershipSerializer(left).data)
+
+
+class MemberListView(ListAPIView[Membership]):
+    """The members of a community, to each other; stewards also see those who are not active."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = shapes.MembershipSerializer
+    queryset = Membership.objects.none()
+
+    def get_queryset(self) -> QuerySet[Membership]:
+        """Return those whom this person may see."""
+        if getattr(self, "swagger_fake_view", False):
+            return Membership.objects.none()
+        community = _community(self.request, self.kwargs["slug"])
+        permissions.require(
+            permissions.is_member(self.request.user, community.pk),
+            "Only members see who the members are.",
+        )
+        people = Membership.objects.filter(community=community).stewards_first()
+        if permissions.is_steward(self.request.user, community.pk):
+            return people
+        return people.active()
+
+
+class MemberRoleView(APIView):
+    """A member's role."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(request=shapes.RoleSerializer, responses=shapes.MembershipSerializer)
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Give a member another role."""
+        subject = _membership(request, slug, pk)
+        given = _shape(shapes.RoleSerializer, request)
+        changed = membership.change_role(
+            membership_id=subject.pk, actor=_person(request), role=given["role"]
+        )
+        return Response(shapes.MembershipSerializer(changed).data)
+
+
+class MemberActView(APIView):
+    """Requests and suspensions; the address says which act it is."""
+
+    permission_classes = (IsAuthenticated,)
+    act = "approve"
+
+    @extend_schema(request=None, responses=shapes.MembershipSerializer)
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Approve, decline, suspend or reinstate a person."""
+        subject = _membership(request, slug, pk)
+        changed = _ACTS[self.act](membership_id=subject.pk, actor=_person(request))
+        return Response(shapes.MembershipSerializer(changed).data)
+
+
+class InvitationCreateView(APIView):
+    """Invitations."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(
+        request=shapes.InvitationCreateSerializer, responses={201: shapes.InvitationSerializer}
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Make an invitation; its token is given to whoever may join."""
+        community = _community(request, slug)
+        given = _shape(shapes.InvitationCreateSerializer, request)
+        made = membership.invite(community_id=community.pk, actor=_person(request), **given)
+        return Response(shapes.InvitationSerializer(made).data, status=http.HTTP_201_CREATED)
+
+
+class InvitationAcceptView(APIView):
+    """Accepting an invitation."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(request=None, responses=shapes.MembershipSerializer)
+    def post(self, request: Request, token: str) -> Response:
+        """Join by an invitation."""
+        get_object_or_404(Invitation, token=token)
+        joined = membership.accept_invitation(token=token, actor=_person(request))
+        return Response(shapes.MembershipSerializer(joined).data)
+
+
+# --- polls ----------------------------------------------------------------------------------------
+
+
+class PollListView(ListAPIView[Poll]):
+    """The polls of a community, open ones first."""
+
+    serializer_class = shapes.PollSerializer
+    queryset = Poll.objects.none()
+
+    def get_queryset(self) -> QuerySet[Poll]:
+        """Return the community's polls."""
+        if getattr(self, "swagger_fake_view", False):
+            return Poll.objects.none()
+        community = _community(self.request, self.kwargs["slug"])
+        polls: QuerySet[Poll] = (
+            Poll.objects.filter(community=community)
+            .for_list(self.request.user)
+            .select_related("opened_by")
+        )
+        return polls
+
+    @extend_schema(
+        request=shapes.PollCreateSerializer, responses={201: shapes.PollDetailSerializer}
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Put a plain question to all members."""
+        community = _community(request, slug)
+        given = _shape(shapes.PollCreateSerializer, request)
+        rule = Rule.from_dict(given["rule"]) if "rule" in given else DEFAULT_RULE
+        poll = voting.open_poll(
+            community_id=community.pk,
+            actor=_person(request),
+            kind="question",
+            title=given["title"],
+            text=given["text"],
+            rule=rule,
+            closes_at=given["closes_at"],
+        )
+        return Response(_poll_data(request, poll), status=http.HTTP_201_CREATED)
+
+
+class PollView(APIView):
+    """One poll."""
+
+    @extend_schema(responses=shapes.PollDetailSerializer)
+    def get(self, request: Request, slug: str, pk: int) -> Response:
+        """Return a poll, with my own ballot; never how it stands before it closes."""
+        return Response(_poll_data(request, _poll(request, slug, pk)))
+
+
+class BallotView(APIView):
+    """My ballot in a poll."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(request=shapes.BallotCastSerializer, responses=shapes.OwnBallotSerializer)
+    def put(self, request: Request, slug: str, pk: int) -> Response:
+        """Cast my ballot, or replace it."""
+        poll = _poll(request, slug, pk)
+        given = _shape(shapes.BallotCastSerializer, request)
+        ballot = voting.cast_ballot(poll_id=poll.pk, voter=_person(request), **given)
+        return Response(shapes.OwnBallotSerializer(ballot).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, slug: str, pk: int) -> Response:
+        """Take my ballot back."""
+        poll = _poll(request, slug, pk)
+        voting.withdraw_ballot(poll_id=poll.pk, voter=_person(request))
+        return Response(status=http.HTTP_204_NO_CONTENT)
+
+
+class BallotRecordView(APIView):
+    """The ballots of a closed poll, under references that only their voters know."""
+
+    @extend_schema(responses=shapes.BallotRecordSerializer(many=True))
+    def get(self, request: Request, slug: str, pk: int) -> Response:
+        """Return what `ballots_digest` of the trail is the digest of, so that all can recount."""
+        poll = _poll(request, slug, pk)
+        if poll.status != Poll.Status.CLOSED:
+            raise InvalidTransition("Ballots are published when the poll closes.")
+        return Response(voting.ballot_record(poll))
+
+
+# --- shared by the views ---------------------------------------------------------------------
+
+
+def _shape(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+    serializer = shape(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    given: dict[str, Any] = serializer.validated_data
+    return given
+
+
+def _person(request: Request) -> User:
+    user = request.user
+    if not isinstance(user, User):
+        raise TypeError("The view's permission classes let someone in who is not signed in.")
+    return user
+
+
+def _community(request: Request, slug: str) -> Community:
+    found: Community = get_object_or_404(Community.objects.visible_to(request.user), slug=slug)
+    return found
+
+
+def _membership(request: Request, slug: str, pk: int) -> Membership:
+    found: Membership = get_object_or_404(Membership, community=_community(request, slug), pk=pk)
+    return found
+
+
+def _poll(request: Request, slug: str, pk: int) -> Poll:
+    polls = Poll.objects.filter(community=_community(request, slug))
+    found: Poll = get_object_or_404(polls.select_related("opened_by"), pk=pk)
+    return found
+
+
+def _community_data(community_id: int) -> dict[str, Any]:
+    community = Community.objects.with_figures().get(pk=community_id)
+    return dict(shapes.CommunitySerializer(community).data)
+
+
+def _poll_data(request: Request, poll: Poll) -> dict[str, Any]:
+    may_vote = permissions.can_vote(request.user, poll)
+    own = Ballot.objects.filter(poll=poll, voter_id=request.user.pk).first() if may_vote else None
+    return {
+        **shapes.PollSerializer(poll).data,
+        "may_vote": may_vote,
+        "own_ballot": shapes.OwnBallotSerializer(own).data if own else None,
+        "voter_reference": voting.voter_reference(poll, request.user.pk or 0) if may_vote else "",
+    }

@@ -1,0 +1,134 @@
+"""Reads of governance: chainable, and scoped to what a person may see."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from django.apps import apps
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce
+
+if TYPE_CHECKING:
+    from governance.models import User
+
+Viewer: TypeAlias = "User | AnonymousUser"
+
+
+def _is_active_member(user: Viewer, community: str) -> Exists:
+    memberships = apps.get_model("governance", "Membership").objects
+    return Exists(
+        memberships.filter(community=OuterRef(community), user_id=user.pk or 0, status="active")
+    )
+
+
+class CommunityQuerySet(QuerySet[Any]):
+    """Communities."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Public communities, and the private ones of which `user` is an active member."""
+        public = Q(visibility="public")
+        if not user.is_authenticated:
+            return self.filter(public)
+        return self.filter(public | _is_active_member(user, "pk"))
+
+    def with_figures(self) -> Self:
+        """Add `members` (active ones) and `open_polls`, each counted apart."""
+        members = apps.get_model("governance", "Membership").objects.filter(status="active")
+        polls = apps.get_model("governance", "Poll").objects.filter(status="open")
+        return self.annotate(members=_count(members), open_polls=_count(polls))
+
+
+class ScopedQuerySet(QuerySet[Any]):
+    """Rows that belong to a community, which `community_path` leads to."""
+
+    community_path = "community"
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Rows of the communities that `user` may read."""
+        public = Q(**{f"{self.community_path}__visibility": "public"})
+        if not user.is_authenticated:
+            return self.filter(public)
+        return self.filter(public | _is_active_member(user, self.community_path))
+
+
+class MembershipQuerySet(ScopedQuerySet):
+    """Memberships."""
+
+    def active(self) -> Self:
+        """Those who are in, and not suspended."""
+        return self.filter(status="active")
+
+    def stewards_first(self) -> Self:
+        """Stewards, moderators, then members, each by name."""
+        rank = Case(
+            When(role="steward", then=Value(0)),
+            When(role="moderator", then=Value(1)),
+            default=Value(2),
+            output_field=IntegerField(),
+        )
+        return self.order_by(rank, "user__name", "pk").select_related("user")
+
+
+class BallotQuerySet(QuerySet[Any]):
+    """Ballots; who asks must know that the poll is closed, or the ballot the asker's own."""
+
+    def roll_call(self) -> Self:
+        """Who voted how, by name."""
+        return self.select_related("voter").order_by("voter__name", "voter_id")
+
+
+class PollQuerySet(ScopedQuerySet):
+    """Polls."""
+
+    def due(self, now: datetime) -> Self:
+        """Open polls whose deadline has passed."""
+        return self.filter(status="open", closes_at__lte=now)
+
+    def for_list(self, user: Viewer) -> Self:
+        """Open polls first (the nearest deadline on top), then closed ones, newest first.
+
+        Adds `may_vote` and `has_voted` of `user`.
+        """
+        electors = apps.get_model("governance", "Elector").objects
+        ballots = apps.get_model("governance", "Ballot").objects
+        key = user.pk or 0
+        return (
+            self.select_related("community")
+            .annotate(
+                may_vote=Exists(electors.filter(poll=OuterRef("pk"), user_id=key)),
+                has_voted=Exists(ballots.filter(poll=OuterRef("pk"), voter_id=key)),
+                urgency=Case(When(status="open", then="closes_at"), default=None),
+            )
+            .order_by("-status", "urgency", "-closed_at", "-pk")
+        )
+
+    def awaiting(self, user: Viewer, now: datetime) -> Self:
+        """Open polls in which `user` may vote and has not."""
+        return (
+            self.visible_to(user)
+            .for_list(user)
+            .filter(status="open", closes_at__gt=now, may_vote=True, has_voted=False)
+        )
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    """Count `rows` of the outer community, without joining one count into another."""
+    counted = (
+        rows.filter(community=OuterRef("pk"))
+        .order_by()
+        .values("community")
+        .annotate(n=Count("pk"))
+        .values("n")
+    )
+    return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))

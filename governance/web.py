@@ -1,0 +1,66 @@
+"""What all pages and all API views share."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.cache import patch_vary_headers
+from rest_framework import status as http
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from governance.errors import NotPermitted, RuleViolation
+from governance.models import Community
+from governance.permissions import membership_of
+
+
+def page(
+    request: HttpRequest,
+    template: str,
+    part: str,
+    context: dict[str, Any],
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    """Render a page, or only its `part` where htmx asked for that.
+
+    A boosted link and a history restore want the whole page. The view names the part, never
+    the client.
+    """
+    htmx = request.htmx  # type: ignore[attr-defined]
+    partial = bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+    response = render(
+        request, f"{template}#{part}" if partial else template, context, status=status
+    )
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def community_context(request: HttpRequest, slug: str) -> dict[str, Any]:
+    """Fetch a community as the first permission check, with what each of its pages shows.
+
+    Returns:
+        community, and membership (None for a visitor): the base template needs both.
+
+    Raises:
+        Http404: there is none, or this person may not read it.
+    """
+    user = request.user
+    community = get_object_or_404(Community.objects.visible_to(user), slug=slug)
+    return {"community": community, "membership": membership_of(user, community.pk)}
+
+
+def site(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - a context processor
+    """Give every template the site's address."""
+    return {"site_address": settings.SITE_ADDRESS}
+
+
+def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer a refusal with its sentence: 403 where the person may not, else 409."""
+    if isinstance(error, RuleViolation):
+        status = (
+            http.HTTP_403_FORBIDDEN if isinstance(error, NotPermitted) else http.HTTP_409_CONFLICT
+        )
+        return Response({"detail": str(error)}, status=status)
+    return exception_handler(error, context)
