@@ -1,7 +1,7 @@
 """Settings of a public site: nothing secret has a default, everything goes over TLS."""
 
+from config import env
 from config.settings.base import *  # noqa: F403 - an overlay is the base and a few lines
-from config.settings.base import env
 
 DEBUG = False
 SECRET_KEY = env.text("SECRET_KEY")

@@ -1,7 +1,6 @@
 """Settings of the test-suite: real PostgreSQL, a broker in memory, cheap passwords."""
 
 import os
-import tempfile
 
 # Celery prefers this variable to any setting, so the real one is put aside under its own name.
 BROKER_URL_FOR_WORKERS = os.environ.pop("CELERY_BROKER_URL", "")
@@ -10,7 +9,6 @@ from config.settings.base import *  # noqa: E402, F403 - the line above must com
 from config.settings.base import REST_FRAMEWORK, STORAGES  # noqa: E402
 
 DEBUG = False
-STATIC_ROOT = tempfile.gettempdir()  # nothing is collected; whitenoise wants a folder
 SECRET_KEY = "for-tests-only-" + "0" * 50
 ALLOWED_HOSTS = ["*"]
 CELERY_BROKER_URL = "memory://"
