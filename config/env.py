@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from fractions import Fraction
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -32,6 +33,20 @@ def integer(name: str, default: object = _MISSING, *, minimum: int = 0) -> int:
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number.") from error
     if number < minimum:
         raise ImproperlyConfigured(f"{name} is {number}; it must be at least {minimum}.")
+    return number
+
+
+def share(name: str, default: object = _MISSING) -> Fraction:
+    """Read a share from 0 to 1, written exactly: 1/2 or 0.5."""
+    value = text(name, default)
+    try:
+        number = Fraction(value)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}; it must be a share such as 1/2."
+        ) from error
+    if not 0 <= number <= 1:
+        raise ImproperlyConfigured(f"{name} is {value}; it must lie between 0 and 1.")
     return number
 
 

@@ -153,6 +153,9 @@ RUN_MAX_ATTEMPTS = env.integer("RUN_MAX_ATTEMPTS", 3, minimum=1)
 RUN_WALL_CLOCK_SECONDS = env.integer("RUN_WALL_CLOCK_SECONDS", 4 * 3600, minimum=1)
 RUN_STALL_SECONDS = env.integer("RUN_STALL_SECONDS", 900, minimum=1)
 RUN_MINIMUM_PAIRS = env.integer("RUN_MINIMUM_PAIRS", 8, minimum=1)
+RUN_FREE_DISK_MB = env.integer("RUN_FREE_DISK_MB", 2048)
+RELEASE_OVER_REFUSAL_LIMIT = env.share("RELEASE_OVER_REFUSAL_LIMIT", "1/2")
+PLAYGROUND_QUESTIONS_AN_HOUR = env.integer("PLAYGROUND_QUESTIONS_AN_HOUR", 20, minimum=1)
 LABEL_LEASE_SECONDS = env.integer("LABEL_LEASE_SECONDS", 600, minimum=1)
 
 # --- Files --------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import pytest
 
-from training_jobs.recipes import options
+from training_jobs import options
 
 
 @pytest.mark.parametrize("recipe", sorted(options.OPTIONS))

@@ -1,6 +1,7 @@
 import pytest
 
-from training_jobs.recipes import options, refusals
+from training_jobs import options
+from training_jobs.recipes import refusals
 
 
 @pytest.mark.parametrize(

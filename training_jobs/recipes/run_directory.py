@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from governance import canonical
+from training_jobs import options
 from training_jobs.manifest import Manifest, ManifestError
-from training_jobs.recipes import options
 
 EXIT_FAILED: Final = 1
 EXIT_LOCKED: Final = 75  # EX_TEMPFAIL: another attempt holds the directory; nothing was touched.

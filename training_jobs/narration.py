@@ -1,0 +1,234 @@
+"""The audit trail in plain words: who did what to what, with a link where there is a page."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db.models import Q
+from django.urls import NoReverseMatch, reverse
+
+from feedback.models import Dataset
+from governance.models import AuditEvent, Community, Poll, User
+from principles.models import Version
+from training_jobs.models import Release
+
+TOPICS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "members": ("Members", ("community", "member", "membership", "role", "invitation")),
+    "constitution": ("Constitution", ("draft", "version")),
+    "polls": ("Polls", ("poll", "ballot")),
+    "feedback": (
+        "Prompts, labels and reviews",
+        ("prompt", "prompts", "responses", "labels", "content", "review"),
+    ),
+    "datasets": ("Datasets", ("dataset",)),
+    "training": ("Runs and models", ("run", "model", "evaluation", "release", "chat")),
+}
+"""What a reader may narrow the trail to: words for people, and the first words of its verbs."""
+
+_WORDS: Final[Mapping[str, str]] = {
+    "community.created": "founded",
+    "community.changed": "changed the settings of",
+    "member.joined": "joined",
+    "membership.requested": "asked to join",
+    "membership.approved": "approved the request of",
+    "membership.declined": "declined the request of",
+    "member.invited": "made an invitation to",
+    "invitation.revoked": "took back an invitation to",
+    "member.left": "left",
+    "member.suspended": "suspended",
+    "member.reinstated": "reinstated",
+    "role.changed": "changed the role of",
+    "poll.opened": "opened the poll",
+    "ballot.cast": "cast a ballot in",
+    "ballot.replaced": "replaced their ballot in",
+    "ballot.withdrawn": "withdrew their ballot from",
+    "poll.closed": "closed and counted the poll",
+    "draft.created": "began",
+    "draft.edited": "edited",
+    "draft.principle_set": "wrote a principle of",
+    "draft.principle_removed": "removed a principle from",
+    "draft.principle_moved": "moved a principle of",
+    "draft.withdrawn": "withdrew",
+    "draft.proposed": "put to the vote",
+    "draft.rejected": "set aside",
+    "version.ratified": "put in force",
+    "prompt.added": "added",
+    "prompts.imported": "imported prompts for",
+    "responses.recorded": "recorded a model's answers for",
+    "labels.recorded": "sealed a batch of labels of",
+    "content.reported": "received a report about",
+    "review.claimed": "took up",
+    "review.unclaimed": "put back",
+    "review.decided": "decided",
+    "dataset.queued": "asked for",
+    "dataset.frozen": "froze",
+    "dataset.failed": "could not freeze",
+    "run.queued": "queued",
+    "run.started": "started",
+    "run.requeued": "queued again",
+    "run.succeeded": "finished",
+    "run.failed": "ended with an error",
+    "run.cancelled": "cancelled",
+    "model.registered": "registered",
+    "evaluation.recorded": "recorded",
+    "release.proposed": "proposed",
+    "release.decided": "decided",
+    "chat.answered": "answered a question in the playground",
+}
+_OF_A_PERSON: Final = {"member", "membership", "role"}
+_HOME: Final = {"community", "invitation"}
+_PAGES: Final = {"poll", "draft", "run", "model", "evaluation"}
+_NOUNS: Final = {"reviewitem": "review"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event as a reader sees it.
+
+    Attributes:
+        number: its place in the trail, from 1.
+        at: when, as the trail writes it.
+        actor: who; None is the system.
+        words: what they did.
+        subject: to what, in words.
+        url: the page of the subject; "" where there is none.
+        note: figures that matter, in a few words.
+        verb: as the trail has it.
+        digest: hash of the event.
+    """
+
+    number: int
+    at: str
+    actor: User | None
+    words: str
+    subject: str
+    url: str
+    note: str
+    verb: str
+    digest: str
+
+
+def about(topic: str) -> Q:
+    """Return the filter for the events of a topic; everything for an unknown one."""
+    wanted = Q()
+    for prefix in TOPICS.get(topic, ("", ()))[1]:
+        wanted |= Q(verb__startswith=f"{prefix}.")
+    return wanted
+
+
+def tell(events: Iterable[AuditEvent], community: Community) -> list[Told]:
+    """Put events of one community in words, with the same few queries for any number of them."""
+    rows = list(events)
+    names = _Names(rows, community)
+    return [_told(event, names) for event in rows]
+
+
+class _Names:
+    """What the events' keys stand for, looked up for all of them at once."""
+
+    def __init__(self, events: Sequence[AuditEvent], community: Community) -> None:
+        self.community = community
+        keys: dict[str, set[int]] = {}
+        for event in events:
+            for name in (event.actor, event.subject, str(event.data.get("user", ""))):
+                noun, _, key = name.partition(":")
+                if key.isdecimal():
+                    keys.setdefault(noun, set()).add(int(key))
+        self.users = User.objects.in_bulk(keys.get("user", set()))
+        self.polls = _column(Poll.objects, keys.get("poll"), "title")
+        self.versions = _column(Version.objects, keys.get("version"), "number")
+        self.datasets = _column(Dataset.objects, keys.get("dataset"), "number")
+        self.evaluations = _column(Release.objects, keys.get("release"), "evaluation_id")
+
+    def user(self, name: str) -> User | None:
+        noun, _, key = name.partition(":")
+        return self.users.get(int(key)) if noun == "user" and key.isdecimal() else None
+
+    def subject(self, event: AuditEvent) -> tuple[str, str]:
+        """Return the words for an event's subject, and the address of its page."""
+        noun, _, text = event.subject.partition(":")
+        key = int(text) if text.isdecimal() else 0
+        if event.verb.partition(".")[0] in _OF_A_PERSON:
+            return self._person(event)
+        if noun in _HOME:
+            return "the community", self._url("community_home")
+        if noun in {"version", "dataset"}:
+            number = getattr(self, f"{noun}s").get(key, key)
+            return f"{noun} {number}", self._url(f"{noun}_detail", number)
+        if noun == "release":
+            page = self._url("evaluation_detail", self.evaluations.get(key, 0))
+            return "the release of a model", page
+        url = self._url(f"{noun}_detail", key) if noun in _PAGES else ""
+        if noun == "poll":
+            return f"“{self.polls.get(key, key)}”", url
+        return "" if noun == "turn" else f"{_NOUNS.get(noun, noun)} {key}", url
+
+    def _person(self, event: AuditEvent) -> tuple[str, str]:
+        name = str(event.data.get("user", ""))
+        person = self.user(name)
+        if person is None or name == event.actor:
+            return "the community", self._url("community_home")
+        mark = " (scripted)" if person.is_scripted else ""
+        return f"{person}{mark}", self._url("community_members")
+
+    def _url(self, name: str, *keys: Any) -> str:
+        try:
+            return reverse(name, args=[self.community.slug, *keys])
+        except NoReverseMatch:
+            return ""
+
+
+def _column(rows: Any, keys: set[int] | None, name: str) -> dict[int, Any]:
+    return dict(rows.filter(pk__in=keys or set()).values_list("pk", name))
+
+
+def _told(event: AuditEvent, names: _Names) -> Told:
+    subject, url = names.subject(event)
+    return Told(
+        number=event.seq,
+        at=event.at,
+        actor=names.user(event.actor),
+        words=_WORDS.get(event.verb, event.verb.replace(".", " ").replace("_", " ")),
+        subject=subject,
+        url=url,
+        note=_safe_note(event),
+        verb=event.verb,
+        digest=event.event_hash,
+    )
+
+
+def _safe_note(event: AuditEvent) -> str:
+    """Return the note, or none where an event's data have another shape than today's."""
+    try:
+        return _note(event.verb, event.data)
+    except (KeyError, TypeError):
+        return ""
+
+
+def _note(verb: str, data: Mapping[str, Any]) -> str:
+    """Return the figures of an event that a reader wants at a glance."""
+    group, _, act = verb.partition(".")
+    note = ""
+    if verb == "poll.opened":
+        note = f"{_count(data['electorate_size'], 'person')} may vote"
+    elif verb == "poll.closed":
+        counts = (f"{data['tally'][key]} {key}" for key in ("yes", "no", "abstain"))
+        note = f"{str(data['outcome']).replace('_', ' ')}: {', '.join(counts)}"
+    elif verb == "role.changed":
+        note = f"from {data['from']} to {data['to']}"
+    elif verb == "dataset.frozen":
+        note = f"{_count(data['pairs'], 'pair')} from {_count(data['labels'], 'label')}"
+    elif verb == "responses.recorded":
+        note = _count(data["comparisons"], "comparison")
+    elif act in {"recorded", "imported"}:
+        note = _count(data["count"], group.rstrip("s"))
+    elif verb == "release.decided":
+        note = str(data["status"])
+    elif group == "run":
+        note = str(data["recipe"])
+    return note
+
+
+def _count(number: int, noun: str) -> str:
+    plural = {"person": "people"}.get(noun, f"{noun}s")
+    return f"{number} {noun if number == 1 else plural}"
