@@ -1,8 +1,6 @@
 """Forms of governance: they give input its shape; the rules stay in the verbs."""
 
 from datetime import datetime, timedelta
-from fractions import Fraction
-from typing import Any
 
 from allauth.account import forms as account_forms
 from django import forms
@@ -11,9 +9,8 @@ from django.utils import timezone
 
 from governance import membership, voting
 from governance.models import Ballot, Community, Membership, User
-from governance.tally import Rule
+from governance.shapes import RuleForm
 
-PERCENT = 100
 LONGEST_AMOUNT = 1000
 
 
@@ -92,64 +89,6 @@ class BallotForm(forms.Form):
         widget=forms.RadioSelect,
         error_messages={"required": "Choose yes, no or abstain."},
     )
-
-
-class RuleForm(forms.Form):
-    """How a poll decides, in the words of its everyday cases; the API takes any exact rule."""
-
-    THRESHOLDS = (
-        (">1/2", "more than half"),
-        (">=1/2", "at least half"),
-        (">=3/5", "at least three fifths"),
-        (">=2/3", "at least two thirds"),
-        (">2/3", "more than two thirds"),
-        (">=3/4", "at least three quarters"),
-        (">=1/1", "all"),
-    )
-    BASES = (
-        ("decided", "of those who vote yes or no"),
-        ("cast", "of all who vote, abstentions included"),
-        ("eligible", "of everyone entitled to vote"),
-    )
-    QUORUMS = (
-        ("approval", "yes must reach a share of all entitled to vote"),
-        ("participation", "ballots must reach a share of all entitled to vote"),
-        ("sqrt", "yes must reach 1½ times the square root of all entitled to vote"),
-        ("none", "none"),
-    )
-
-    threshold = forms.ChoiceField(choices=THRESHOLDS, initial=">1/2", label="Yes needs")
-    base = forms.ChoiceField(choices=BASES, initial="decided", label="Counted among")
-    quorum = forms.ChoiceField(
-        choices=QUORUMS,
-        initial="approval",
-        help_text="With a quorum counted in yes, voting no never helps a poll to pass.",
-    )
-    quorum_percent = forms.IntegerField(
-        min_value=1,
-        max_value=PERCENT,
-        initial=20,
-        required=False,
-        label="Quorum in percent",
-        help_text="Of the members entitled to vote; for the first two kinds.",
-    )
-
-    def clean(self) -> dict[str, Any]:
-        """Make the rule of its parts, or say which part is missing."""
-        data = super().clean() or {}
-        if data.get("quorum") in {"approval", "participation"} and not data.get("quorum_percent"):
-            self.add_error("quorum_percent", "This quorum needs a percentage.")
-        if not self.errors:
-            sign, _, share = data["threshold"].rpartition("=")
-            strict = not sign
-            data["rule"] = Rule(
-                base=data["base"],
-                threshold=Fraction(share.lstrip(">")),
-                strict=strict,
-                quorum=data["quorum"],
-                quorum_share=Fraction(data["quorum_percent"] or 0, PERCENT),
-            )
-        return data
 
 
 class PollForm(RuleForm):

@@ -23,9 +23,9 @@ from governance.forms import (
     InvitationForm,
     PollForm,
     RoleForm,
-    RuleForm,
 )
 from governance.models import Ballot, Community, Invitation, Membership, Poll, User
+from governance.shapes import RuleForm
 from governance.tally import Rule, Tally, decide, percent
 from governance.web import community_context, page
 

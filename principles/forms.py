@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from governance.forms import RuleForm
+from governance.shapes import RuleForm
 from principles import starters
 from principles.compilation import HAZARDS
 from principles.drafting import GREATEST_WEIGHT, LIMITS, LONGEST_EXAMPLE, MOST_EXAMPLES

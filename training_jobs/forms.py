@@ -10,7 +10,7 @@ from django.forms import BoundField
 from django.utils import timezone
 
 from feedback.models import Dataset
-from governance.forms import RuleForm
+from governance.shapes import RuleForm
 from principles.models import Version
 from training_jobs import playground
 from training_jobs.models import Model

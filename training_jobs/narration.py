@@ -147,21 +147,21 @@ class _Names:
     def subject(self, event: AuditEvent) -> tuple[str, str]:
         """Return the words for an event's subject, and the address of its page."""
         noun, _, text = event.subject.partition(":")
-        key = int(text) if text.isdecimal() else 0
+        key = int(text) if text.isdecimal() else None
         if event.verb.partition(".")[0] in _OF_A_PERSON:
             return self._person(event)
         if noun in _HOME:
             return "the community", self._url("community_home")
         if noun in {"version", "dataset"}:
-            number = getattr(self, f"{noun}s").get(key, key)
-            return f"{noun} {number}", self._url(f"{noun}_detail", number)
+            number = getattr(self, f"{noun}s").get(key)
+            return f"{noun} {number or ''}", self._url(f"{noun}_detail", number)
         if noun == "release":
-            page = self._url("evaluation_detail", self.evaluations.get(key, 0))
+            page = self._url("evaluation_detail", self.evaluations.get(key))
             return "the release of a model", page
         url = self._url(f"{noun}_detail", key) if noun in _PAGES else ""
         if noun == "poll":
-            return f"“{self.polls.get(key, key)}”", url
-        return "" if noun == "turn" else f"{_NOUNS.get(noun, noun)} {key}", url
+            return f"“{self.polls.get(key, text)}”", url
+        return "" if noun == "turn" else f"{_NOUNS.get(noun, noun)} {text}", url
 
     def _person(self, event: AuditEvent) -> tuple[str, str]:
         name = str(event.data.get("user", ""))
@@ -171,14 +171,15 @@ class _Names:
         mark = " (scripted)" if person.is_scripted else ""
         return f"{person}{mark}", self._url("community_members")
 
-    def _url(self, name: str, *keys: Any) -> str:
+    def _url(self, name: str, *keys: int | None) -> str:
+        """Return the address of a page of the community; "" where a key is None, or no page is."""
         try:
             return reverse(name, args=[self.community.slug, *keys])
         except NoReverseMatch:
             return ""
 
 
-def _column(rows: Any, keys: set[int] | None, name: str) -> dict[int, Any]:
+def _column(rows: Any, keys: set[int] | None, name: str) -> dict[int | None, Any]:
     return dict(rows.filter(pk__in=keys or set()).values_list("pk", name))
 
 

@@ -244,7 +244,7 @@ def _labels(community: Community, user: Viewer, version: Version | None) -> Iter
         return
     mine = Assignment.objects.filter(comparison=OuterRef("pk"), annotator_id=user.pk)
     waiting = (
-        Comparison.objects.filter(prompt__community=community)
+        Comparison.objects.filter(community=community)
         .shown()
         .under(version)
         .filter(~Exists(mine.exclude(status=Assignment.Status.EXPIRED)))

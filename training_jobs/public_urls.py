@@ -1,10 +1,11 @@
-"""Pages: a community's front page, and its record for everyone to check."""
+"""Addresses of a community's front page and of its record, as pages and by the API."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from training_jobs import public_views
+from training_jobs.api import public
 
-urlpatterns: list[URLPattern] = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("checker.py", public_views.checker_download, name="checker_download"),
     path("c/<slug:slug>/", public_views.community_home, name="community_home"),
     path("c/<slug:slug>/transparency/", public_views.transparency_page, name="transparency"),
@@ -14,4 +15,5 @@ urlpatterns: list[URLPattern] = [
         name="transparency_download",
     ),
     path("c/<slug:slug>/transparency/trail/", public_views.trail, name="trail"),
+    path("api/v1/", include(public.urlpatterns)),
 ]

@@ -270,7 +270,11 @@ def open_zip(community: Community, *, dataset_files: bool) -> IO[bytes]:
         kept: IO[bytes] = storage.open(f"{folder}/{head}.zip")
         return kept
     made = tempfile.TemporaryFile()  # noqa: SIM115 - the response that streams it closes it
-    written = write_zip(community_id=community.pk, file=made, dataset_files=dataset_files)
+    try:
+        written = write_zip(community_id=community.pk, file=made, dataset_files=dataset_files)
+    except BaseException:
+        made.close()
+        raise
     made.seek(0)
     if storage.exists(folder):
         for older in storage.listdir(folder)[1]:

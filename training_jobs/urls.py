@@ -1,10 +1,10 @@
 """Pages: runs, models, evaluations, releases and the playground."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, URLResolver, path
 
 from training_jobs import public_urls, views
 
-urlpatterns: list[URLPattern] = [
+urlpatterns: list[URLPattern | URLResolver] = [
     *public_urls.urlpatterns,
     path("c/<slug:slug>/runs/", views.run_list, name="run_list"),
     path("c/<slug:slug>/runs/new/", views.run_create, name="run_create"),

@@ -5,16 +5,8 @@ from typing import Any
 from rest_framework import serializers
 
 from governance import membership, voting
-from governance.models import Ballot, Community, Invitation, Membership, Poll, User
-from governance.tally import Rule
-
-
-class PersonSerializer(serializers.ModelSerializer[User]):
-    """A person as others see them."""
-
-    class Meta:
-        model = User
-        fields = ("id", "name", "is_scripted")
+from governance.models import Ballot, Community, Invitation, Membership, User
+from governance.shapes import PersonSerializer, PollSerializer, RuleSerializer
 
 
 class MeSerializer(serializers.ModelSerializer[User]):
@@ -113,38 +105,6 @@ class InvitationCreateSerializer(serializers.Serializer[Any]):
     )
 
 
-class RuleSerializer(serializers.Serializer[Any]):
-    """A rule; shares are pairs of integers, such as [2, 3]."""
-
-    method = serializers.ChoiceField(choices=["yes_no"], default="yes_no")
-    base = serializers.ChoiceField(choices=["cast", "decided", "eligible"], default="decided")
-    threshold = serializers.ListField(
-        child=serializers.IntegerField(min_value=0),
-        min_length=2,
-        max_length=2,
-        default=lambda: [1, 2],
-    )
-    strict = serializers.BooleanField(default=True)
-    quorum = serializers.ChoiceField(
-        choices=["none", "participation", "approval", "sqrt"], default="approval"
-    )
-    quorum_share = serializers.ListField(
-        child=serializers.IntegerField(min_value=0),
-        min_length=2,
-        max_length=2,
-        default=lambda: [1, 5],
-    )
-    secrecy = serializers.ChoiceField(choices=["roll_call"], default="roll_call")
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse what is no rule, with the rule's own sentence."""
-        try:
-            Rule.from_dict(attrs)
-        except ValueError as error:
-            raise serializers.ValidationError(str(error)) from error
-        return attrs
-
-
 class PollCreateSerializer(serializers.Serializer[Any]):
     """A plain question to all members; what is left out of the rule is the default rule's."""
 
@@ -152,40 +112,6 @@ class PollCreateSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=voting.LONGEST_TEXT)
     rule = RuleSerializer(required=False)
     closes_at = serializers.DateTimeField()
-
-
-class PollSerializer(serializers.ModelSerializer[Poll]):
-    """A poll; its tally is null until it is closed."""
-
-    rule = RuleSerializer()
-    sentence = serializers.SerializerMethodField()
-    opened_by = PersonSerializer()
-
-    class Meta:
-        model = Poll
-        fields: tuple[str, ...] = (
-            "id",
-            "kind",
-            "subject_key",
-            "title",
-            "text",
-            "text_digest",
-            "rule",
-            "sentence",
-            "electorate_size",
-            "electorate_digest",
-            "status",
-            "outcome",
-            "tally",
-            "opened_by",
-            "opened_at",
-            "closes_at",
-            "closed_at",
-        )
-
-    def get_sentence(self, poll: Poll) -> str:
-        """Say when the poll passes, in words."""
-        return Rule.from_dict(poll.rule).sentence(poll.electorate_size)
 
 
 class OwnBallotSerializer(serializers.ModelSerializer[Ballot]):

@@ -23,6 +23,7 @@ from governance import membership, permissions, voting
 from governance.api import serializers as shapes
 from governance.errors import InvalidTransition
 from governance.models import Ballot, Community, Invitation, Membership, Poll, User
+from governance.shapes import PollSerializer
 from governance.tally import DEFAULT_RULE, Rule
 
 _ACTS = {
@@ -235,7 +236,7 @@ class InvitationAcceptView(APIView):
 class PollListView(ListAPIView[Poll]):
     """The polls of a community, open ones first."""
 
-    serializer_class = shapes.PollSerializer
+    serializer_class = PollSerializer
     queryset = Poll.objects.none()
 
     def get_queryset(self) -> QuerySet[Poll]:
@@ -354,7 +355,7 @@ def _poll_data(request: Request, poll: Poll) -> dict[str, Any]:
     may_vote = permissions.can_vote(request.user, poll)
     own = Ballot.objects.filter(poll=poll, voter_id=request.user.pk).first() if may_vote else None
     return {
-        **shapes.PollSerializer(poll).data,
+        **PollSerializer(poll).data,
         "may_vote": may_vote,
         "own_ballot": shapes.OwnBallotSerializer(own).data if own else None,
         "voter_reference": voting.voter_reference(poll, request.user.pk or 0) if may_vote else "",

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from governance.api.serializers import PersonSerializer, RuleSerializer
+from governance.shapes import PersonSerializer, RuleSerializer
 from principles.compilation import HAZARDS
 from principles.drafting import GREATEST_WEIGHT, LIMITS, LONGEST_EXAMPLE, MOST_EXAMPLES
 from principles.models import Draft, PrincipleText, Version

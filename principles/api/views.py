@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from governance.api.serializers import PollSerializer
 from governance.models import Community, User
+from governance.shapes import PollSerializer
 from governance.tally import DEFAULT_RULE, Rule
 from principles import compilation, drafting, starters
 from principles.api import serializers as shapes

@@ -10,7 +10,7 @@ import json
 import pytest
 
 from feedback import prompting
-from feedback.models import Prompt
+from feedback.models import Prompt, normalised, split_by_words
 from principles import compilation
 from tests.factories.governance import MembershipFactory
 from training_jobs.recipes import refusals
@@ -33,8 +33,8 @@ def test_xstest_is_imported_whole_and_split_by_its_words(data):
     )
 
     rows = rows_of(data / "xstest" / "xstest_prompts.csv")
-    distinct = len({prompting.normalised(row["prompt"]) for row in rows})
-    expected = sum(prompting.split_of(row["prompt"]) == "evaluation" for row in rows)
+    distinct = len({normalised(row["prompt"]) for row in rows})
+    expected = sum(split_by_words(row["prompt"]) == "evaluation" for row in rows)
     del rows
     assert count == distinct == 450
     heldout = Prompt.objects.filter(split=Prompt.Split.EVALUATION).count()
@@ -48,7 +48,7 @@ def test_ailuminate_prompts_are_imported_with_their_hazards(data):
     (path,) = (data / "ailuminate-demo").glob("*.csv")
     rows = rows_of(path)
     lines = {
-        prompting.normalised(row["prompt_text"]): json.dumps(
+        normalised(row["prompt_text"]): json.dumps(
             {"text": row["prompt_text"], "hazard_codes": [row["hazard"]], "licence": "CC-BY-4.0"}
         )
         for row in rows

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -156,16 +156,18 @@ class Overview(_OfCommunity):
         return Response(OverviewSerializer(found).data)
 
 
-@extend_schema(
-    operation_id="communities_trail",
-    parameters=[
-        OpenApiParameter(
-            "about",
-            OpenApiTypes.STR,
-            enum=list(narration.TOPICS),
-            description="only the events of this topic",
-        )
-    ],
+@extend_schema_view(
+    get=extend_schema(
+        operation_id="communities_trail",
+        parameters=[
+            OpenApiParameter(
+                "about",
+                OpenApiTypes.STR,
+                enum=list(narration.TOPICS),
+                description="only the events of this topic",
+            )
+        ],
+    )
 )
 class TrailList(_OfCommunity, generics.ListAPIView[AuditEvent]):
     """Events of a community's trail, the latest first."""

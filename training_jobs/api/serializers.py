@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from governance.api.serializers import PersonSerializer, RuleSerializer
+from governance.shapes import PersonSerializer, RuleSerializer
 from training_jobs import playground
 from training_jobs.models import (
     Attempt,

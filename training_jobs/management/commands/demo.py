@@ -25,7 +25,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from feedback import freezing, labelling, prompting, review
-from feedback.models import Assignment, Dataset, Label, Prompt, Response, ReviewItem
+from feedback.models import (
+    Assignment,
+    Dataset,
+    Label,
+    Prompt,
+    Response,
+    ReviewItem,
+    normalised,
+)
 from governance import membership, voting
 from governance.canonical import text_digest
 from governance.errors import RuleViolation
@@ -61,7 +69,7 @@ def draw(*words: str) -> int:
 
 def digest_of(text: str) -> str:
     """Return the digest under which a prompt's text is kept."""
-    return text_digest(prompting.normalised(text))
+    return text_digest(normalised(text))
 
 
 class Command(BaseCommand):
@@ -91,8 +99,9 @@ class Command(BaseCommand):
     def play(self, directory: Path) -> dict[str, Any]:
         """Take every step that has not been taken, and return the figures."""
         community = self.found()
+        poll = self.step("Constitution", lambda: self.propose(community))
         base = self.step("Base model", self.base_model)
-        version = self.step("Constitution", lambda: self.ratify(community))
+        version = self.step("Ratification", lambda: self.ratify(poll))
         self.step("Prompts", lambda: self.bring_prompts(community))
         self.step("Responses", lambda: self.generate(community))
         labels = self.step("Labels", lambda: self.label(community))
@@ -106,7 +115,6 @@ class Command(BaseCommand):
         verified = self.step("Offline check", lambda: self.verify(community, directory))
         accuracy = self.scores(evaluation, "heldout_accuracy")
         adherence = self.scores(evaluation, "adherence")
-        poll = version.poll
         return {
             "version_digest": version.digest,
             "poll_id": poll.pk,
@@ -164,16 +172,13 @@ class Command(BaseCommand):
         self.note(f"{model.name}, {model.digest[:12]}")
         return model
 
-    def ratify(self, community: Community) -> Version:
-        """Draft from a template, vote, and wait until beat closes the poll."""
-        version: Version | None = Version.objects.filter(constitution__community=community).first()
-        if version:
-            return version
-        author, steward = self.people[MEMBERS[0]], self.people[STEWARD]
-        draft = Draft.objects.filter(
-            constitution__community=community, status=Draft.Status.PROPOSED
-        ).first()
-        if draft is None:
+    def propose(self, community: Community) -> Poll:
+        """Draft from a template, put it to a poll, and let the members vote."""
+        poll: Poll | None = (
+            Poll.objects.filter(community=community, kind=Draft.POLL_KIND).order_by("pk").first()
+        )
+        if poll is None:
+            author = self.people[MEMBERS[0]]
             draft = drafting.create_draft(
                 community_id=community.pk, actor=author, starter="careful-helper"
             )
@@ -184,26 +189,31 @@ class Command(BaseCommand):
                 preamble=draft.preamble,
                 summary="Our first charter, from the template of a careful helper.",
             )
-            drafting.propose(
+            poll = drafting.propose(
                 draft_id=draft.pk,
-                actor=steward,
+                actor=self.people[STEWARD],
                 rule=DEFAULT_RULE,
                 closes_at=timezone.now() + timedelta(seconds=POLL_SECONDS),
             )
-            draft.refresh_from_db()
-        self.vote(draft.poll)
-        return Version.objects.get(poll=draft.poll)
+        self.vote(poll)
+        return poll
 
-    def vote(self, poll: Poll | None) -> None:
-        """Let the members vote, then wait for the deadline."""
-        if poll is None:
-            raise CommandError("There is no poll to vote in.")
+    def ratify(self, poll: Poll) -> Version:
+        """Wait until beat has closed the poll; what it adopted is in force."""
+        self.count(poll)
+        return Version.objects.get(poll=poll)
+
+    def vote(self, poll: Poll) -> None:
+        """Let the members vote by lot."""
         for name in (STEWARD, MODERATOR, *MEMBERS):
             lot = draw("ballot", poll.kind, name)
             if lot >= 92 or not poll.accepts_ballots_at(timezone.now()):  # noqa: PLR2004
                 continue
             choice = "yes" if lot < 76 else "no" if lot < 86 else "abstain"  # noqa: PLR2004
             voting.cast_ballot(poll_id=poll.pk, voter=self.people[name], choice=choice)
+
+    def count(self, poll: Poll) -> None:
+        """Wait for a poll's deadline and tell its result."""
         closed = Poll.objects.filter(pk=poll.pk, status=Poll.Status.CLOSED)
         self.wait(closed.exists, "the deadline")
         poll.refresh_from_db()
@@ -367,6 +377,7 @@ class Command(BaseCommand):
             )
         if release.status == Release.Status.PROPOSED:
             self.vote(release.poll)
+            self.count(release.poll)
             release.refresh_from_db()
         self.note(f"the model is {release.get_status_display().lower()}")
         return release
