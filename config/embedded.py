@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.util
+import json
 import os
 import pwd
 import shutil
@@ -34,6 +35,7 @@ import redis
 
 DATABASE = "folkmoot"
 SUPERUSER = "postgres"
+RUNNING = "services.json"  # where manage.py finds the addresses of what runs
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 LONGEST_SOCKET_PATH = 100  # The kernel takes 107 bytes, macOS 103.
@@ -415,6 +417,8 @@ class EmbeddedServices:
 
     def stop(self) -> None:
         """Stop the broker, then the database, and let go of the state directory."""
+        if self.servers:
+            (self.state / RUNNING).unlink(missing_ok=True)
         while self.servers:
             self.servers.pop().stop()
         if self._lock is not None:
@@ -443,6 +447,9 @@ class EmbeddedServices:
             found |= {"CELERY_BROKER_URL": broker.broker_url, "CACHE_URL": broker.cache_url}
         else:
             found |= cache_beside_broker(named["CELERY_BROKER_URL"])
+        running = self.state / RUNNING
+        running.touch(mode=0o600)
+        running.write_text(json.dumps(found))
         return found | named
 
     def _hold_state(self) -> None:

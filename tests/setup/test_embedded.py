@@ -1,5 +1,6 @@
 """Real servers, started, killed, adopted and stopped."""
 
+import json
 import os
 import pwd
 import shutil
@@ -223,6 +224,24 @@ def test_what_the_environment_names_is_not_started(tmp_path):
         assert env == {**named, "CACHE_URL": "redis://broker:6379/1"}
         assert services.servers == []
     assert not state.exists()
+
+
+def test_what_runs_is_written_down_for_manage_py_and_forgotten_at_the_end(state):
+    written = state / "services.json"
+    with EmbeddedServices(state, throwaway=True, environ={}) as found:
+        assert json.loads(written.read_text()) == found
+        assert written.stat().st_mode & 0o077 == 0
+        told = subprocess.run(
+            [sys.executable, "manage.py", "diffsettings", "--output", "unified"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "STATE_ROOT": str(state)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found["CELERY_BROKER_URL"] in told.stdout
+
+    assert not written.exists()
 
 
 def test_only_what_is_missing_is_started(state):

@@ -9,6 +9,7 @@ interrupted goes on where it stopped.
 import hashlib
 import json
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,7 @@ MEMBERS = (
 )  # fmt: skip
 ANNOTATORS = 9
 RELIABILITY_PERCENT = 93
+LEFT_PERCENT = 4
 DECLINES = re.compile(r"\b(sorry|can't|cannot|won't|not able to)\b", re.IGNORECASE)
 PATIENCE = timedelta(minutes=20)
 
@@ -112,6 +114,7 @@ class Command(BaseCommand):
         evaluation = self.step("Evaluation", lambda: self.evaluate(community, run, heldout))
         self.step("Release", lambda: self.release(evaluation))
         self.step("Playground", lambda: self.chat(community))
+        self.step("What is open", lambda: self.leave_open(community))
         verified = self.step("Offline check", lambda: self.verify(community, directory))
         accuracy = self.scores(evaluation, "heldout_accuracy")
         adherence = self.scores(evaluation, "adherence")
@@ -264,9 +267,14 @@ class Command(BaseCommand):
         for name in MEMBERS[:ANNOTATORS]:
             person = self.people[name]
             while lease := labelling.next_assignment(community_id=community.pk, annotator=person):
-                labelling.submit_label(
-                    assignment_id=lease.pk, annotator=person, choice=self.judge(lease, name)
-                )
+                if draw("left for visitors", lease.comparison.prompt.digest) < LEFT_PERCENT:
+                    labelling.skip_assignment(
+                        assignment_id=lease.pk, annotator=person, reason="Left for visitors."
+                    )
+                else:
+                    labelling.submit_label(
+                        assignment_id=lease.pk, annotator=person, choice=self.judge(lease, name)
+                    )
         labels = Label.objects.filter(assignment__comparison__prompt__community=community).count()
         self.note(f"{labels} labels by {ANNOTATORS} scripted annotators")
         return labels
@@ -395,6 +403,21 @@ class Command(BaseCommand):
         self.note(f"asked: {turn.question}")
         self.note(f"answered: {' '.join(turn.answer.split())[:160]}")
 
+    def leave_open(self, community: Community) -> None:
+        """Ask the members something that visitors find open."""
+        title = "Shall we read the model's answers together once a month?"
+        if not Poll.objects.filter(community=community, title=title).exists():
+            voting.open_poll(
+                community_id=community.pk,
+                actor=self.people[STEWARD],
+                kind="question",
+                title=title,
+                text="An hour in the reading room, with the samples of the latest evaluation.",
+                rule=DEFAULT_RULE,
+                closes_at=timezone.now() + timedelta(days=7),
+            )
+        self.note(title)
+
     def verify(self, community: Community, directory: Path) -> bool:
         """Export the trail, check it offline, and see the check fail on one changed byte."""
         with tempfile.TemporaryDirectory() as temporary:
@@ -488,3 +511,7 @@ class Command(BaseCommand):
         for key, value in figures.items():
             self.stdout.write(f"  {key:34} {value}")
         self.stdout.write(f"\nWritten to {summary}. See {address}")
+        steward, password = self.people[STEWARD], secrets.token_urlsafe(9)
+        steward.set_password(password)
+        steward.save(update_fields=["password"])
+        self.stdout.write(f"Sign up there, or sign in as its steward: {steward.email} {password}")
