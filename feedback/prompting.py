@@ -59,12 +59,12 @@ def _checked_text(text: object) -> str:
         raise BadInput("The prompt is empty.")
     if len(kept) > LONGEST_PROMPT:
         raise BadInput(f"The prompt is longer than {LONGEST_PROMPT} characters.")
-    if not _storable(kept):
+    if not is_storable(kept):
         raise BadInput("The prompt holds characters that are not text.")
     return kept
 
 
-def _storable(text: str) -> bool:
+def is_storable(text: str) -> bool:
     """Say whether the database can hold the text: no NUL, no half of a surrogate pair."""
     return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
 
@@ -82,7 +82,7 @@ def _checked_codes(codes: object) -> list[str]:
 
 
 def _checked_word(value: object, name: str, longest: int) -> str:
-    if not isinstance(value, str) or len(value) > longest or not _storable(value):
+    if not isinstance(value, str) or len(value) > longest or not is_storable(value):
         raise BadInput(f"The {name} must be a text of at most {longest} characters.")
     return value.strip()
 
@@ -323,7 +323,8 @@ def record_responses(
     Raises:
         BadInput: no version is in force, a prompt is not the community's, or a text is too long.
     """
-    community = Community.objects.select_for_update().get(pk=community_id)
+    # No key: whoever holds the trail, for which we wait, writes rows that refer to the community.
+    community = Community.objects.select_for_update(no_key=True).get(pk=community_id)
     version = Version.objects.filter(constitution__community=community).order_by("-number").first()
     if version is None:
         raise BadInput("Answers are compared under principles, and no version is in force yet.")
@@ -357,7 +358,7 @@ def _by_prompt(rows: Iterable[Mapping[str, Any]]) -> _Answers:
     answers: _Answers = {}
     for row in rows:
         text = str(row["text"]).strip()
-        if not text or not _storable(text):
+        if not text or not is_storable(text):
             continue
         if len(text) > LONGEST_RESPONSE:
             raise BadInput(f"An answer is longer than {LONGEST_RESPONSE} characters.")

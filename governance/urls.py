@@ -7,7 +7,7 @@ from governance import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("communities/new/", views.community_create, name="community_create"),
-    path("invitations/<str:token>/", views.invitation, name="invitation"),
+    path("invitations/<slug:token>/", views.invitation, name="invitation"),
     path("c/<slug:slug>/settings/", views.community_settings, name="community_settings"),
     path("c/<slug:slug>/join/", views.community_join, name="community_join"),
     path("c/<slug:slug>/leave/", views.community_leave, name="community_leave"),

@@ -1,5 +1,6 @@
 """What all pages and all API views share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -7,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
 from rest_framework import status as http
+from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -57,10 +59,34 @@ def site(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - a context pr
 
 
 def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer a refusal with its sentence: 403 where the person may not, else 409."""
+    """Answer a refusal with its sentence: 403 where the person may not, else 409.
+
+    JSON that is nested more deeply than Python can read is a bad request like any other.
+    """
     if isinstance(error, RuleViolation):
         status = (
             http.HTTP_403_FORBIDDEN if isinstance(error, NotPermitted) else http.HTTP_409_CONFLICT
         )
-        return Response({"detail": str(error)}, status=status)
-    return exception_handler(error, context)
+        return Response(_encodable({"detail": str(error)}), status=status)
+    if isinstance(error, RecursionError):
+        error = ParseError("This is nested too deeply.")
+    response = exception_handler(error, context)
+    if response is not None:
+        response.data = _encodable(response.data)
+    return response
+
+
+def _encodable(said: Any) -> Any:
+    """Return what an answer says with a "?" for each half of a surrogate pair.
+
+    JSON can carry such halves in, and a sentence that quotes one could not be sent out.
+    """
+    match said:
+        case str():
+            return said.encode("utf-8", "replace").decode("utf-8")
+        case Mapping():
+            return {_encodable(key): _encodable(value) for key, value in said.items()}
+        case list():
+            return [_encodable(item) for item in said]
+        case _:
+            return said

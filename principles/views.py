@@ -33,6 +33,7 @@ from principles.models import Draft, PrincipleText, Version
 PAGE_SIZE = 20
 HISTORY = 12
 FEW = 5
+LONGEST_NUMBER = 9
 
 OUTPUTS: dict[str, tuple[str, str]] = {
     "system_prompt": ("System prompt", "Tells an assistant the principles before it answers."),
@@ -238,7 +239,7 @@ def draft_diff(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     context = community_context(request, slug)
     draft = _draft(context["community"], pk)
     asked = request.GET.get("with")
-    if asked and not (asked.isascii() and asked.isdecimal()):
+    if asked and not (asked.isascii() and asked.isdecimal() and len(asked) <= LONGEST_NUMBER):
         raise Http404
     other = _version(context["community"], int(asked)) if asked else draft.base
     in_force = draft.constitution.in_force()

@@ -22,6 +22,7 @@ from django.core.files.storage import storages
 from django.db import transaction
 from django.utils import timezone
 
+from feedback import prompting
 from feedback.models import Dataset, Prompt
 from governance import audit, canonical
 from governance.errors import BadInput, InvalidTransition
@@ -241,6 +242,9 @@ def _queue(
         settled = recipe_options.settle(recipe, options or {}).values
     except recipe_options.OptionError as error:
         raise BadInput(str(error)) from error
+    for name, value in settled.items():
+        if isinstance(value, str) and not prompting.is_storable(value):
+            raise BadInput(f"The option {name} holds characters that are not text.")
     manifest = Manifest(
         recipe=recipe.value,
         seed=seed,

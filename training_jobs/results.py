@@ -94,6 +94,11 @@ def _same_digest(
     _require(result.get(key) == promised, f"The result's {key} is not that of its input {name}.")
 
 
+def _storable(text: str) -> str:
+    """Return a model's words as the database can hold them: it has no NUL, and models may."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 # --- responses ------------------------------------------------------------------------------------
 
 
@@ -267,8 +272,8 @@ def _sample(evaluation: Evaluation, row: Mapping[str, Any], tagged: set[str]) ->
     return Sample(
         evaluation=evaluation,
         prompt=prompt,
-        before=str(row["baseline"]),
-        after=str(row["candidate"]),
+        before=_storable(str(row["baseline"])),
+        after=_storable(str(row["candidate"])),
         harmful=row["kind"] == "harmful" or prompt in tagged,
         after_first=int(blind[:8], 16) % 2 == 0,
     )
@@ -282,7 +287,7 @@ def _take_answer(run: Run, result: Mapping[str, Any]) -> None:
     if not isinstance(text, str) or not text:
         raise ResultRefused("The model had nothing to say.")
     turn = Turn.objects.select_for_update().get(run=run)
-    turn.answer = text
+    turn.answer = _storable(text)
     turn.save(update_fields=["answer"])
     audit.record(
         community_id=run.community_id,

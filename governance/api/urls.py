@@ -27,7 +27,7 @@ urlpatterns = [
         name="api-invitations",
     ),
     path(
-        "invitations/<str:token>/accept/",
+        "invitations/<slug:token>/accept/",
         views.InvitationAcceptView.as_view(),
         name="api-invitation-accept",
     ),

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+from django.db import connection, transaction
 
 from feedback import prompting
 from feedback.models import Comparison, Prompt, Response
@@ -11,6 +12,7 @@ from governance.errors import BadInput, NotPermitted
 from governance.models import AuditEvent
 from tests.factories.feedback import PromptFactory, make_version, member
 from tests.factories.governance import CommunityFactory, UserFactory
+from tests.governance.threads import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -227,6 +229,23 @@ def test_record_responses_does_not_compare_the_same_words(community, version):
 
     assert record(community, answers(prompt, "Same.", "Same.")) == 0
     assert Response.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_record_responses_keeps_nobody_from_writing_rows_of_the_community(community, version):
+    prompt = PromptFactory(community=community)
+
+    def add_row():
+        # Who holds the trail writes such a row, its event: waiting for us, it would wait for ever.
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '2s'")
+            return PromptFactory(community=community)
+
+    with transaction.atomic():
+        record(community, answers(prompt))
+        (added,) = at_once(add_row)
+
+    assert isinstance(added, Prompt)
 
 
 def test_record_responses_passes_over_hidden_prompts(community, version):

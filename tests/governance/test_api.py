@@ -270,6 +270,25 @@ def test_invitation_expired_or_unknown():
 
     assert client.post(reverse("api-invitation-accept", args=[expired.token])).status_code == 409
     assert client.post(reverse("api-invitation-accept", args=["guess"])).status_code == 404
+    assert client.post("/api/v1/invitations/a%00b/accept/").status_code == 404
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 100_000, '{"name": "n", "purpose": "p", "joining": "\\ud800"}']
+)
+def test_json_that_python_cannot_read_or_say_again_is_a_bad_request(body):
+    client = api(UserFactory())
+    client.raise_request_exception = False
+
+    response = client.generic(
+        "POST", reverse("api-communities"), body, content_type="application/json"
+    )
+
+    assert response.status_code == 400
+    assert response.json()
 
 
 # --- polls ----------------------------------------------------------------------------------------

@@ -259,6 +259,7 @@ def test_invitation_unknown_is_not_there(client):
     signed_in(client, UserFactory())
 
     assert client.get(reverse("invitation", args=["guess"])).status_code == 404
+    assert client.get("/invitations/a%00b/").status_code == 404
 
 
 # --- members --------------------------------------------------------------------------------------

@@ -157,6 +157,7 @@ def test_what_is_not_there_is_not_found(client, moot, version, draft, name, args
         ("draft_diff", ("draft",), "with=7"),
         ("draft_diff", ("draft",), "with=x"),
         ("draft_diff", ("draft",), "with=²"),
+        ("draft_diff", ("draft",), "with=" + "9" * 5000),
         ("version_compiled", (1,), "output=nonsense"),
     ],
 )

@@ -24,6 +24,20 @@ def verbs(community):
 # --- queueing -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("opening", ["Sorry\0", "Sorry\ud800"])
+def test_queue_generation_refuses_an_option_that_is_no_text(
+    community, steward, version, base, opening
+):
+    PromptFactory(community=community)
+
+    with pytest.raises(BadInput, match="opening holds characters that are not text"):
+        dispatch.queue_generation(
+            community_id=community.pk, actor=steward, options={"opening": opening}
+        )
+
+    assert not Run.objects.exists()
+
+
 def test_queue_training_writes_a_manifest_of_everything_and_nudges(
     community, steward, version, training, base, nudges, django_capture_on_commit_callbacks
 ):

@@ -259,7 +259,7 @@ def test_take_in_of_evaluate_keeps_scores_and_samples(evaluation_run, trained, b
     samples = [
         {"prompt": "How to steal?", "kind": "harmful", "baseline": "So.", "candidate": "No."},
         {"prompt": tagged.text, "kind": None, "baseline": "B", "candidate": "C"},
-        {"prompt": "A library?", "kind": "benign", "baseline": "B", "candidate": ""},
+        {"prompt": "A library?", "kind": "benign", "baseline": "B\0", "candidate": ""},
     ]
     write_result(
         run, path, scores=[score_row(), unscored], samples=samples, suite_name="Suite", matcher="m1"
@@ -275,6 +275,7 @@ def test_take_in_of_evaluate_keeps_scores_and_samples(evaluation_run, trained, b
     kept = Sample.objects.order_by("pk")
     assert [sample.harmful for sample in kept] == [True, True, False]
     assert (kept[0].before, kept[0].after) == ("So.", "No.")
+    assert kept[2].before == "B\N{REPLACEMENT CHARACTER}"
     recorded, succeeded = AuditEvent.objects.order_by("-seq")[:2][::-1]
     assert recorded.verb == "evaluation.recorded"
     assert recorded.data["suite_digest"] == evaluation.suite_digest
@@ -336,6 +337,17 @@ def test_take_in_of_chat_stores_the_answer_and_records_no_content(community):
     assert event.data == {"model_digest": turn.release.model.digest}
     run.refresh_from_db()
     assert "books" not in json.dumps(run.result)
+
+
+def test_take_in_of_chat_replaces_what_the_database_cannot_hold(community):
+    turn = TurnFactory(release__evaluation__run__community=community)
+    run, path = claimed(turn.run)
+    write_result(run, path, text="A\0B")
+
+    take_in(run, path)
+
+    turn.refresh_from_db()
+    assert turn.answer == "A\N{REPLACEMENT CHARACTER}B"
 
 
 def test_take_in_refuses_another_recipes_result(community):

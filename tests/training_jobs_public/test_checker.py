@@ -1,0 +1,709 @@
+"""The offline checker: holds on what the site exports, and on nothing that was changed."""
+
+import ast
+import io
+import json
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from governance import checker
+from governance.canonical import canonical_json, digest
+from tests.training_jobs_public.forging import Forgery, text_digest
+
+pytestmark = pytest.mark.django_db  # the export is made from a database
+
+
+@pytest.fixture
+def forgery(exported):
+    return Forgery(exported)
+
+
+def flipped(content, place, bits=1):
+    changed = bytearray(content)
+    changed[place] ^= bits
+    return bytes(changed)
+
+
+def places(length):
+    return sorted({0, length // 4, length // 2, 3 * length // 4, length - 1})
+
+
+# --- what holds -----------------------------------------------------------------------------------
+
+
+def test_checker_is_one_file_below_300_lines_of_the_standard_library():
+    source = Path(checker.__file__).read_text()
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+        )
+    }
+
+    assert len(source.splitlines()) < 300
+    assert imported <= set(sys.stdlib_module_names)
+    assert "float" not in source
+
+
+def test_checker_is_of_python_3_9():
+    ast.parse(Path(checker.__file__).read_text(), feature_version=(3, 9))
+
+
+def test_checker_tells_what_it_checked(exported, run_checker, tmp_path):
+    done = run_checker(exported.write(tmp_path))
+    lines = done.stdout.splitlines()
+    events = exported.files["trail.jsonl"].count(b"\n")
+
+    assert done.returncode == 0
+    assert not done.stderr
+    assert (
+        lines[0] == f"{len(exported.files) - 1} files: each has the SHA-256 that index.json gives"
+    )
+    assert (
+        f"{events} events: chain holds, head {json.loads(exported.files['head.json'])['head']}"
+        in lines
+    )
+    assert "6 closed polls: recounted" in lines
+    assert "2 versions: digests hold, each the text of a poll that passed" in lines
+    assert "2 datasets, 2 models: digests of listings hold" in lines
+    assert lines[-1] == "Everything holds."
+
+
+def test_checker_reads_the_zip_file(exported, run_checker, tmp_path):
+    path = tmp_path / "record.zip"
+    path.write_bytes(exported.archive)
+
+    assert run_checker(path).returncode == 0
+
+
+def test_checker_hashes_the_real_files_where_told(exported, run_checker, refuses, tmp_path):
+    export = exported.write(tmp_path / "export")
+    artifacts = exported.write(tmp_path / "artifacts", exported.artifacts)
+
+    done = run_checker(export, "--artifacts", artifacts)
+    assert done.returncode == 0
+    assert "digests of listings and files hold" in done.stdout
+
+    weights = next(artifacts.glob("models/*/model.safetensors"))
+    weights.write_bytes(flipped(weights.read_bytes(), 0))
+    assert "are not those recorded" in refuses(export, "--artifacts", artifacts)
+
+    weights.unlink()
+    assert "are not those recorded" in refuses(export, "--artifacts", artifacts)
+
+
+def test_checker_accepts_a_head_noted_earlier_and_no_other(
+    exported, run_checker, refuses, tmp_path
+):
+    export = exported.write(tmp_path)
+    earlier = json.loads(exported.files["trail.jsonl"].splitlines()[3])["event_hash"]
+
+    assert run_checker(export, "--head", earlier).returncode == 0
+    assert "was never the head" in refuses(export, "--head", "f" * 64)
+
+
+def test_checker_accepts_listings_in_place_of_dataset_files(forgery, run_checker, tmp_path):
+    folders = {name.split("/")[1] for name in forgery.files if name.startswith("datasets/")}
+    assert len(folders) == 2
+    for folder in folders:
+        prefix = f"datasets/{folder}/"
+        names = [name for name in forgery.files if name.startswith(prefix)]
+        sums = json.loads(forgery.files["index.json"])["files"]
+        listing = {name.removeprefix(prefix): sums[name] for name in names}
+        for name in names:
+            del forgery.files[name]
+        forgery.put(f"{prefix}listing.json", {"files": listing})
+
+    assert run_checker(forgery.write(tmp_path)).returncode == 0
+
+
+# --- one changed byte -----------------------------------------------------------------------------
+
+
+def test_one_flipped_byte_anywhere_in_any_file_fails(exported, refuses_as_program, tmp_path):
+    export = exported.write(tmp_path)
+
+    for name, content in exported.files.items():
+        for place in places(len(content)):
+            (export / name).write_bytes(flipped(content, place))
+            refuses_as_program(export)
+        (export / name).write_bytes(content)
+
+
+def test_one_flipped_byte_fails_even_with_a_matching_index(exported, refuses_as_program, tmp_path):
+    for n, name in enumerate(sorted(set(exported.files) - {"index.json"})):
+        forgery = Forgery(exported)
+        content = forgery.files[name]
+        forgery.files[name] = flipped(content, len(content) // 2)
+        forgery.reindex()
+        refuses_as_program(exported.write(tmp_path / str(n), forgery.files))
+
+
+def test_one_flipped_byte_anywhere_in_the_zip_file_fails(exported, refuses, tmp_path):
+    content = exported.archive
+    path = tmp_path / "record.zip"
+    start = content.index(b"PK\1\2")
+    step = max(1, (len(content) - 120) // 150)
+    sample = {*range(60), *range(0, len(content), step), *range(start, start + 60)}
+
+    for place in sorted(sample | set(range(len(content) - 22, len(content)))):
+        path.write_bytes(flipped(content, place))
+        refuses(path)
+
+
+def test_bytes_before_after_and_between_the_zips_files_fail(exported, refuses, tmp_path):
+    path = tmp_path / "record.zip"
+    for content in (b"x" + exported.archive, exported.archive + b"x", exported.archive[:-1]):
+        path.write_bytes(content)
+        refuses(path)
+
+
+def test_a_garbled_export_fails_without_a_traceback(exported, refuses_as_program, tmp_path):
+    for n, content in enumerate((b"[" * 100_000, b"\xff", b'{"a":1e400}')):
+        for name in ("index.json", "trail.jsonl"):
+            forgery = Forgery(exported)
+            forgery.files[name] = content
+            if name != "index.json":
+                forgery.reindex()
+            folder = tmp_path / f"{n}-{name}"
+            refuses_as_program(exported.write(folder, forgery.files))
+
+
+def test_a_zip_file_with_two_files_of_one_name_is_refused(exported, refuses, tmp_path):
+    path = tmp_path / "record.zip"
+    files = [("versions/1.json", b"what some programs would unpack"), *exported.files.items()]
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore", UserWarning)  # it warns of the second file of a name
+        for name, content in files:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o100644 << 16
+            archive.writestr(info, content)
+
+    assert "table of contents" in refuses(path)
+
+
+def test_the_words_of_a_forged_export_cannot_pass_for_the_checkers_own(exported, refuses, tmp_path):
+    forgery = Forgery(exported)
+    forgery.files["more\nEverything holds.\x1b[2K"] = b""
+
+    assert "moreEverything holds." in refuses(exported.write(tmp_path, forgery.files))
+
+
+def test_a_zip_file_that_was_packed_otherwise_is_refused(exported, refuses, tmp_path):
+    path = tmp_path / "record.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in exported.files.items():
+            archive.writestr(name, content)
+
+    assert "is not zipped as exports are" in refuses(path)
+
+
+# --- malformed ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"1",
+        b'"x"',
+        b"\xff\xfe",
+        b"{",
+        b'{"a":1.5}',
+        b'{"a":NaN}',
+        b'{"a":1,"a":1}',
+        b'{"b":1,"a":1}',
+        b'{"a": 1}',
+        b'{"a":9007199254740993}',
+        b'{"a":' + b"9" * 5000 + b"}",
+        b'{"a":"\\ud800"}',
+        b'{"a":"\\u0041"}',
+        b"[" * 100_000,
+        b'{"files":7}',
+        b"\n",
+    ],
+)
+def test_checker_refuses_malformed_files_with_a_sentence(exported, refuses, tmp_path, content):
+    for n, name in enumerate(_one_of_each_kind(exported)):
+        forgery = Forgery(exported)
+        forgery.files[name] = content
+        if name != "index.json":
+            forgery.reindex()
+        refuses(exported.write(tmp_path / str(n), forgery.files))
+
+
+def _one_of_each_kind(exported):
+    kinds = {}
+    for name in exported.files:
+        kinds.setdefault(name.split("/")[0], name)
+    return kinds.values()
+
+
+@pytest.mark.parametrize("value", [None, 1, True, "x", [], {}, [1], {"a": 1}])
+def test_checker_refuses_values_of_other_types(exported, refuses, tmp_path, value):
+    name = next(name for name in exported.files if name.startswith("polls/"))
+    for n, key in enumerate(json.loads(exported.files[name])):
+        forgery = Forgery(exported)
+        if forgery.read(name)[key] == value:
+            continue
+        forgery.put(name, {**forgery.read(name), key: value})
+        refuses(forgery.write(tmp_path / str(n)))
+
+
+def test_checker_refuses_what_is_no_export(exported, refuses, tmp_path):
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    empty_zip = io.BytesIO()
+    zipfile.ZipFile(empty_zip, "w").close()
+    (tmp_path / "empty.zip").write_bytes(empty_zip.getvalue())
+
+    for name in ("text", "empty", "empty.zip", "nothing"):
+        refuses(tmp_path / name)
+
+
+def test_checker_refuses_missing_surplus_and_linked_files(exported, refuses, tmp_path):
+    export = exported.write(tmp_path / "export")
+    for name in exported.files:
+        (export / name).rename(tmp_path / "aside")
+        refuses(export)
+        (export / name).symlink_to(tmp_path / "aside")
+        assert "is a link" in refuses(export)
+        (export / name).unlink()
+        (tmp_path / "aside").rename(export / name)
+    (export / "more.txt").write_text("more")
+    assert "more.txt" in refuses(export)
+
+
+def test_checker_refuses_a_file_that_no_event_speaks_of(forgery, refuses, tmp_path):
+    forgery.put("polls/999.json", forgery.poll("More?")[1])
+
+    assert "No event speaks of polls/999.json" in refuses(forgery.write(tmp_path))
+
+
+# --- forged with hashes that agree ----------------------------------------------------------------
+
+
+def test_an_untouched_forgery_holds(forgery, run_checker, tmp_path):
+    assert run_checker(forgery.write(tmp_path)).returncode == 0
+
+
+def test_a_wrong_tally_is_caught(forgery, refuses, tmp_path):
+    name, content, events = forgery.poll("More?")
+    content["tally"]["yes"] += 1
+    events["poll.closed"]["data"]["tally"] = content["tally"]
+    forgery.put(name, content)
+
+    assert "another tally or outcome" in refuses(forgery.write(tmp_path))
+
+
+@pytest.mark.parametrize("title", ["More?", "Less?", "Silence?"])
+def test_a_wrong_outcome_is_caught(forgery, refuses, tmp_path, title):
+    name, content, events = forgery.poll(title)
+    content["outcome"] = content["tally"]["outcome"] = "passed"
+    events["poll.closed"]["data"] |= {"outcome": "passed", "tally": content["tally"]}
+    forgery.put(name, content)
+
+    assert "another tally or outcome" in refuses(forgery.write(tmp_path))
+
+
+def test_another_electorate_is_caught(forgery, refuses, tmp_path):
+    name, content, _ = forgery.poll("More?")
+    content["electorate"] = sorted([*content["electorate"], "0" * 32])
+    forgery.put(name, content)
+
+    assert "another electorate_digest" in refuses(forgery.write(tmp_path))
+
+
+def test_an_elector_twice_is_caught(forgery, refuses, tmp_path):
+    name, content, events = forgery.poll("More?")
+    content["electorate"] = sorted([*content["electorate"], content["electorate"][0]])
+    events["poll.opened"]["data"] |= {
+        "electorate_size": len(content["electorate"]),
+        "electorate_digest": digest(content["electorate"]),
+    }
+    forgery.put(name, content)
+
+    assert "an elector twice" in refuses(forgery.write(tmp_path))
+
+
+def test_the_ballot_of_an_outsider_is_caught(forgery, refuses, tmp_path):
+    name, content, events = forgery.poll("More?")
+    content["ballots"] = sorted(
+        [*content["ballots"], {"voter": "0" * 32, "choice": "yes"}], key=lambda b: b["voter"]
+    )
+    forgery.put_poll(name, content, events)
+
+    assert "a ballot from outside its electorate" in refuses(forgery.write(tmp_path))
+
+
+def test_two_ballots_of_one_voter_are_caught(forgery, refuses, tmp_path):
+    name, content, events = forgery.poll("More?")
+    content["ballots"].insert(0, content["ballots"][0])
+    forgery.put_poll(name, content, events)
+
+    assert "two ballots of one voter" in refuses(forgery.write(tmp_path))
+
+
+def test_a_ballot_that_nobody_cast_is_caught(forgery, refuses, tmp_path):
+    name, content, events = forgery.poll("Less?")
+    absent = next(v for v in content["electorate"] if v != content["ballots"][0]["voter"])
+    content["ballots"] = sorted(
+        [*content["ballots"], {"voter": absent, "choice": "yes"}], key=lambda b: b["voter"]
+    )
+    forgery.put_poll(name, content, events)
+
+    assert "2 ballots; by the trail 1" in refuses(forgery.write(tmp_path))
+
+
+def test_an_unknown_choice_is_caught(forgery, refuses, tmp_path):
+    name, content, events = forgery.poll("More?")
+    content["ballots"][0]["choice"] = "maybe"
+    forgery.put_poll(name, content, events)
+
+    assert "an unknown choice" in refuses(forgery.write(tmp_path))
+
+
+@pytest.mark.parametrize("key", ["text", "title", "kind", "rule"])
+def test_another_question_than_was_opened_is_caught(forgery, refuses, tmp_path, key):
+    name, content, _ = forgery.poll("More?")
+    content[key] = {**content["rule"], "threshold": [1, 1]} if key == "rule" else "Other"
+    forgery.put(name, content)
+
+    assert f"was opened with another {key}" in refuses(forgery.write(tmp_path))
+
+
+def test_a_poll_closed_before_its_deadline_is_caught(forgery, refuses, tmp_path):
+    events = forgery.poll("More?")[2]
+    events["poll.closed"]["at"] = events["poll.opened"]["at"]
+
+    assert "was closed too early" in refuses(forgery.write(tmp_path))
+
+
+def test_a_late_ballot_is_caught(forgery, refuses, tmp_path):
+    ballot = forgery.event("ballot.cast")
+    closed = forgery.poll("More?")[2]["poll.closed"]
+    forgery.events.append({**ballot, "subject": closed["subject"]})
+
+    assert "was not open for the ballot" in refuses(forgery.write(tmp_path))
+
+
+def test_a_poll_opened_or_closed_twice_is_caught(forgery, exported, refuses, tmp_path):
+    for n, verb in enumerate(("poll.opened", "poll.closed")):
+        again = Forgery(exported)
+        again.events.append(dict(again.poll("More?")[2][verb]))
+        refuses(again.write(tmp_path / str(n)))
+
+
+def test_a_removed_event_is_caught(forgery, exported, refuses, tmp_path):
+    for n, verb in enumerate(("poll.opened", "version.ratified", "dataset.frozen", "ballot.cast")):
+        cut = Forgery(exported)
+        cut.events.remove(next(event for event in cut.events if event["verb"] == verb))
+        refuses(cut.write(tmp_path / str(n)))
+
+
+def test_a_wrong_version_digest_is_caught(forgery, refuses, tmp_path):
+    forgery.event("version.ratified", number=2)["data"]["digest"] = "0" * 64
+
+    assert "versions/2.json does not have its digest" in refuses(forgery.write(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("title", "Mine"), ("preamble", "Mine"), ("parent", None), ("number", 3), ("community", "x")],
+)
+def test_another_version_than_was_voted_on_is_caught(forgery, refuses, tmp_path, field, value):
+    content = forgery.read("versions/2.json")
+    assert content[field] != value
+    content[field] = value
+    _put_version(forgery, content)
+
+    refuses(forgery.write(tmp_path))
+
+
+def test_another_principle_than_was_voted_on_is_caught(exported, refuses, tmp_path):
+    principles = json.loads(exported.files["versions/2.json"])["principles"]
+    changes = {
+        "title": "Other",
+        "text": "Other",
+        "rationale": "Other",
+        "hazard_codes": ["S9"],
+        "critique_request": "Other",
+        "revision_request": "Other",
+        "weight": 9,
+        "examples": [],
+    }
+    last = len(principles) - 1
+    assert all(principles[last][key] != value for key, value in changes.items())
+
+    for n, (key, value) in enumerate(changes.items()):
+        forgery = Forgery(exported)
+        content = forgery.read("versions/2.json")
+        content["principles"][last][key] = value
+        _put_version(forgery, content)
+        assert "is not the text of poll" in refuses(forgery.write(tmp_path / str(n)))
+
+
+def test_a_principle_taken_out_is_caught(forgery, refuses, tmp_path):
+    content = forgery.read("versions/2.json")
+    content["principles"].pop()
+    _put_version(forgery, content)
+
+    assert "is not the text of poll" in refuses(forgery.write(tmp_path))
+
+
+def test_words_left_out_behind_a_character_that_nobody_sees_are_caught(forgery, refuses, tmp_path):
+    content = forgery.read("versions/2.json")
+    first, _, rest = content["principles"][0]["text"].partition(" ")
+    content["principles"][0]["text"] = f"\0 {rest}"
+    assert "(" not in first
+    _put_version(forgery, content)
+
+    assert "is not the text of poll" in refuses(forgery.write(tmp_path))
+
+
+def test_an_old_version_brought_back_by_its_old_poll_is_caught(forgery, refuses, tmp_path):
+    old = forgery.event("version.ratified", number=1)
+    now = forgery.event("version.ratified", number=2)["data"]["digest"]
+    content = {**forgery.read("versions/1.json"), "number": 3, "parent": now}
+    forgery.put("versions/3.json", content)
+    data = {**old["data"], "number": 3, "parent": now, "digest": digest(content)}
+    forgery.events.append({**old, "data": data})
+
+    assert "is not the text of poll" in refuses(forgery.write(tmp_path))
+
+
+def test_a_vote_that_passed_and_was_passed_over_is_caught(forgery, refuses, tmp_path):
+    last = forgery.event("version.ratified", number=2)
+    del forgery.files["versions/2.json"]
+    end = forgery.events.index(last)
+    for event in forgery.events[end:]:
+        _forget(forgery, event)
+    forgery.events = forgery.events[:end]
+
+    assert "passed, but put no version in force" in refuses(forgery.write(tmp_path))
+
+
+def _forget(forgery, event):
+    """Take out the files that only this event speaks of."""
+    verb, data = event["verb"], event["data"]
+    gone = []
+    if verb == "poll.closed":
+        gone = [f"polls/{event['subject'].partition(':')[2]}.json"]
+    elif verb == "dataset.frozen":
+        gone = [name for name in forgery.files if data["digest"] in name]
+    elif verb == "model.registered":
+        gone = [f"models/{digest}.json" for digest in (data["digest"], *data["parents"])]
+    for name in gone:
+        del forgery.files[name]
+
+
+@pytest.mark.parametrize(
+    "key", ["kind", "title", "rule", "text_digest", "electorate_size", "electorate_digest"]
+)
+def test_a_poll_that_was_opened_without_saying_all_is_caught(forgery, refuses, tmp_path, key):
+    del forgery.poll("More?")[2]["poll.opened"]["data"][key]
+
+    assert f"was opened with another {key}" in refuses(forgery.write(tmp_path))
+
+
+def test_a_version_of_a_poll_that_did_not_pass_is_caught(forgery, refuses, tmp_path):
+    event = forgery.event("version.ratified", number=2)
+    name = forgery.poll("More?")[0]
+    event["data"]["poll"] = int(name[6:-5])
+
+    assert "did not pass" in refuses(forgery.write(tmp_path))
+
+
+def _put_version(forgery, content):
+    forgery.put("versions/2.json", content)
+    forgery.event("version.ratified", number=2)["data"]["digest"] = digest(content)
+    for event in forgery.events:
+        for key in ("version_digest",):
+            if key in event["data"]:
+                event["data"][key] = digest(content)
+
+
+def test_a_wrong_dataset_digest_is_caught(forgery, refuses, tmp_path):
+    event = forgery.event("dataset.frozen")
+    event["data"]["digest"] = "0" * 64
+
+    refuses(forgery.write(tmp_path))
+
+
+def test_a_dataset_of_a_version_never_ratified_is_caught(forgery, refuses, tmp_path):
+    forgery.event("dataset.frozen")["data"]["version_digest"] = "0" * 64
+
+    assert "rests on a version" in refuses(forgery.write(tmp_path))
+
+
+@pytest.mark.parametrize("what", ["version", "dataset"])
+def test_a_model_of_something_unknown_is_caught(forgery, refuses, tmp_path, what):
+    forgery.event("model.registered")["data"][f"{what}_digest"] = "0" * 64
+
+    assert f"rests on a {what}" in refuses(forgery.write(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("verb", "what"),
+    [
+        ("dataset.frozen", "version"),
+        ("model.registered", "version"),
+        ("model.registered", "dataset"),
+    ],
+)
+@pytest.mark.parametrize("said", [{}, {"digest": None}])
+def test_what_rests_on_nothing_is_caught(forgery, refuses, tmp_path, verb, what, said):
+    data = forgery.event(verb)["data"]
+    del data[f"{what}_digest"]
+    data |= {f"{what}_{key}": value for key, value in said.items()}
+
+    assert f"rests on a {what}" in refuses(forgery.write(tmp_path))
+
+
+def test_a_model_of_an_unknown_parent_is_caught(forgery, refuses, tmp_path):
+    forgery.event("model.registered")["data"]["parents"] = ["0" * 64]
+
+    assert f"models/{'0' * 64}.json is missing" in refuses(forgery.write(tmp_path))
+
+
+def test_a_models_changed_listing_is_caught(forgery, refuses, tmp_path):
+    name = f"models/{forgery.event('model.registered')['data']['digest']}.json"
+    forgery.put(name, {"files": {"model.safetensors": "0" * 64}})
+
+    assert "does not have its digest" in refuses(forgery.write(tmp_path))
+
+
+def test_a_release_without_a_poll_about_the_model_is_caught(forgery, refuses, tmp_path):
+    other = int(forgery.poll("More?")[0][6:-5])
+    forgery.event("release.decided")["data"]["poll"] = other
+
+    assert "releases a model that no poll was about" in refuses(forgery.write(tmp_path))
+
+
+@pytest.mark.parametrize("released", ["parent", "nothing"])
+def test_a_release_of_another_model_than_was_voted_on_is_caught(
+    forgery, refuses, tmp_path, released
+):
+    parent = forgery.event("model.registered")["data"]["parents"][0]
+    forgery.event("release.decided")["data"]["model_digest"] = {"parent": parent}.get(released, "")
+
+    assert "releases a model that no poll was about" in refuses(forgery.write(tmp_path))
+
+
+def _ask_otherwise(forgery, **content):
+    """Change what the poll about the release asked, from its opening on."""
+    name = f"polls/{forgery.event('release.decided')['data']['poll']}.json"
+    content = {**forgery.read(name), **content}
+    content["text_digest"] = text_digest(content["text"])
+    forgery.put(name, content)
+    opened = forgery.poll(content["title"])[2]["poll.opened"]["data"]
+    opened |= {key: content[key] for key in ("kind", "text_digest")}
+
+
+def test_a_release_by_a_plain_question_is_caught(forgery, refuses, tmp_path):
+    _ask_otherwise(forgery, kind="question")
+
+    assert "releases a model that no poll was about" in refuses(forgery.write(tmp_path))
+
+
+def test_the_release_of_a_model_that_is_not_registered_is_caught(forgery, refuses, tmp_path):
+    _ask_otherwise(forgery, text=f"Shall we?\nModel: sha256 {'f' * 64}\n")
+    forgery.event("release.decided")["data"]["model_digest"] = "f" * 64
+
+    assert "releases a model that no poll was about" in refuses(forgery.write(tmp_path))
+
+
+def test_a_trail_that_another_community_began_is_caught(forgery, refuses, tmp_path):
+    forgery.event("community.created")["data"]["slug"] = "elsewhere"
+
+    assert "does not begin with this community" in refuses(forgery.write(tmp_path))
+
+
+def test_a_trail_whose_beginning_is_missing_is_caught(forgery, refuses, tmp_path):
+    del forgery.events[0]
+
+    assert "does not begin with this community" in refuses(forgery.write(tmp_path))
+
+
+def test_the_export_of_another_community_is_caught(forgery, refuses, tmp_path):
+    forgery.put("index.json", {**forgery.read("index.json"), "community": "elsewhere"})
+
+    refuses(forgery.write(tmp_path))
+
+
+def test_a_history_written_anew_is_caught_by_a_head_noted_before(forgery, refuses, tmp_path):
+    noted = json.loads(forgery.files["head.json"])["head"]
+    forgery.events[0]["actor"] = "user:999"
+
+    assert "was never the head" in refuses(forgery.write(tmp_path), "--head", noted)
+
+
+# --- arithmetic -----------------------------------------------------------------------------------
+
+
+def test_recount_agrees_with_the_sites_tally_on_every_small_poll():
+    from fractions import Fraction  # noqa: PLC0415
+    from itertools import product  # noqa: PLC0415
+
+    from governance.tally import Rule, decide  # noqa: PLC0415
+
+    thresholds = [
+        (Fraction(1, 2), True),
+        (Fraction(1, 2), False),
+        (Fraction(2, 3), False),
+        (Fraction(1), False),
+        (Fraction(0), True),
+    ]
+    quorums = [
+        ("none", 0),
+        ("sqrt", 0),
+        ("approval", Fraction(1, 3)),
+        ("participation", Fraction(7, 100)),
+    ]
+    count = 0
+    for electorate in (1, 2, 3, 7, 12):
+        for yes, no, abstain in product(range(electorate + 1), repeat=3):
+            if yes + no + abstain > electorate:
+                continue
+            for base, (threshold, strict), (quorum, share) in product(
+                ("cast", "decided", "eligible"), thresholds, quorums
+            ):
+                rule = Rule(
+                    base=base,
+                    threshold=threshold,
+                    strict=strict,
+                    quorum=quorum,
+                    quorum_share=Fraction(share),
+                )
+                ours = decide(rule, yes=yes, no=no, abstain=abstain, electorate=electorate)
+                choices = ["yes"] * yes + ["no"] * no + ["abstain"] * abstain
+                assert checker.recount(rule.to_dict(), choices, electorate) == ours.to_dict()
+                count += 1
+    assert count > 10_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        0,
+        -1,
+        2**53 - 1,
+        "",
+        'é\n\t"\\\u0000\u007f\u2028😀',
+        [1, [2]],
+        {"b": 1, "a": {"😀": 1, "\ufb33": 2}},
+    ],
+)
+def test_canonical_json_is_written_as_the_site_writes_it(value):
+    assert checker.canonical(value).encode() == canonical_json(value)
