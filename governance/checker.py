@@ -209,8 +209,7 @@ class Export:
             getattr(self, verb.partition(".")[2])(data)
         elif verb == "release.decided" and data["status"] == "released":
             text, model = self.passed.get(("release", f"poll:{data['poll']}")), data["model_digest"]
-            right = text and model in self.models
-            right = right and f"Model: sha256 {model}" in text.splitlines()
+            right = model in self.models and f"Model: sha256 {model}" in (text or "").splitlines()
             need(right, f"Event {event['seq']} releases a model that no poll was about.")
 
     def closed(self, poll: str, opened: dict[str, Any], closed: dict[str, Any]) -> None:

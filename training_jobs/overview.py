@@ -272,7 +272,7 @@ def _duties(community: Community, member: Membership) -> Iterator[Need]:
         if count := asking.order_by()[:MOST_COUNTED].count():
             noun = "person asks" if count == 1 else "people ask"
             url = _page("community_members", community)
-            yield Need("requests", f"{count} {noun} to join.", url, "Answer")
+            yield Need("requests", f"{count} {noun} to join.", url, "Decide")
 
 
 def _drafts(community: Community, user: Viewer) -> Iterator[Need]:
@@ -288,9 +288,15 @@ def _drafts(community: Community, user: Viewer) -> Iterator[Need]:
 def _next_step(community: Community, stage: str) -> Iterator[Need]:
     """Yield what a steward can do to move the loop on."""
     steps = {
-        "draft": ("No constitution is in force yet: begin a draft.", "draft_list", "Draft"),
-        "train": ("A dataset is frozen: a model can be trained on it.", "run_list", "Train"),
-        "evaluate": ("A model is trained: it can be evaluated.", "run_list", "Evaluate"),
+        "draft": ("No constitution is in force yet: begin a draft.", "draft_create", "Draft"),
+        "label": (
+            "Bring prompts, have a model answer them, label the answers, and freeze the labels.",
+            "prompt_list",
+            "Prompts",
+        ),
+        "train": ("A dataset is frozen: a model can be trained on it.", "run_create", "Train"),
+        "evaluate": ("A model is trained: it can be evaluated.", "run_create", "Evaluate"),
+        "release": ("A model is evaluated: put it to the vote.", "model_list", "Release"),
     }
     if stage in steps:
         text, name, action = steps[stage]
