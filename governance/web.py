@@ -9,6 +9,8 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
 from rest_framework import status as http
 from rest_framework.exceptions import ParseError
+from rest_framework.pagination import LimitOffsetPagination
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -56,6 +58,17 @@ def community_context(request: HttpRequest, slug: str) -> dict[str, Any]:
 def site(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - a context processor
     """Give every template the site's address."""
     return {"site_address": settings.SITE_ADDRESS}
+
+
+class Pages(LimitOffsetPagination):
+    """Lists of the API, at most 200 rows at a time and not beyond the first million."""
+
+    max_limit = 200
+    furthest = 1_000_000
+
+    def get_offset(self, request: Request) -> int:
+        """Return where to begin; what lies too far to be meant begins at the end."""
+        return min(super().get_offset(request), self.furthest)
 
 
 def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -428,6 +428,16 @@ def test_ballots_of_a_closed_poll_recount_to_the_digest_of_the_trail():
 # --- the schema -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("query", ["limit=1000000", f"limit={10**20}", f"offset={10**20}"])
+def test_a_list_gives_no_more_than_its_limit_whatever_is_asked(client, query):
+    CommunityFactory.create_batch(201)
+
+    answer = client.get(f"/api/v1/communities/?{query}")
+
+    assert answer.status_code == 200
+    assert len(answer.json()["results"]) <= 200
+
+
 def test_schema_describes_these_addresses():
     paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
 
