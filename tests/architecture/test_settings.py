@@ -67,7 +67,8 @@ def test_documented_defaults_are_those_that_are_used():
             assert "none, must be set" in default, name
         elif isinstance(given[-1], ast.Constant):
             value = given[-1].value
-            shown = {True: "yes", False: "no", "": "empty"}.get(value, str(value))
+            words = {"True": "yes", "False": "no", "": "empty"}  # by their text: 0 equals False
+            shown = words.get(str(value), str(value))
             assert shown in default.replace("`", ""), name
 
 
