@@ -198,6 +198,7 @@ def production_stand_ins() -> dict[str, str]:
     return {
         "DJANGO_SETTINGS_MODULE": "config.settings.production",
         "ALLOWED_HOSTS": "folkmoot.example",
+        "CACHE_URL": "redis://localhost:6379/1",
         "SECRET_KEY": secrets.token_urlsafe(64),
     }
 

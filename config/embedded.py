@@ -19,6 +19,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -480,6 +481,37 @@ class EmbeddedServices:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         self._lock = lock
+
+
+def running(state: Path) -> dict[str, str]:
+    """Give the addresses of the services of the site that runs on `state`; none where none does.
+
+    Raises:
+        ServiceError: the site was killed, and its services do not answer any more.
+    """
+    try:
+        found: dict[str, str] = json.loads((state / RUNNING).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    sockets = []
+    if "DATABASE_URL" in found:
+        place = psycopg.conninfo.conninfo_to_dict(found["DATABASE_URL"])["host"]
+        sockets.append(f"{place}/.s.PGSQL.5432")
+    if "CELERY_BROKER_URL" in found:
+        sockets.append(urlsplit(found["CELERY_BROKER_URL"]).path)
+    if not all(map(listens, sockets)):
+        raise ServiceError(
+            f"The site that ran on {state} was cut off and its services do not answer: start it"
+            f" again with make run, or remove {state / RUNNING} to do without it."
+        )
+    return found
+
+
+def listens(place: str) -> bool:
+    """Say whether a server listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        return client.connect_ex(place) == 0
 
 
 # --- What they share ----------------------------------------------------------------------------

@@ -48,6 +48,10 @@ PROCESSES: dict[str, tuple[str, ...]] = {
         *("celery", "-A", "config", "worker", "-n", "compute@%h", "-Q", "compute", "-c", "1"),
         *("-l", "INFO", "--without-mingle", "--without-gossip"),
     ),
+    "worker-chat": (
+        *("celery", "-A", "config", "worker", "-n", "chat@%h", "-Q", "chat", "-c", "1"),
+        *("-l", "INFO", "--without-mingle", "--without-gossip"),
+    ),
     "beat": (
         *("celery", "-A", "config", "beat", "-l", "INFO"),
         *("-s", "{state}/celerybeat-schedule", "--pidfile="),

@@ -6,6 +6,7 @@ from django import forms
 
 from feedback import labelling, prompting, review
 from feedback.models import Dataset, Decision, Report
+from principles.compilation import HAZARDS
 from principles.models import Principle
 
 _LARGEST_KEY = 2**63 - 1
@@ -77,19 +78,16 @@ class PromptForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4}),
         help_text="What a person might ask the model, in their words.",
     )
-    hazard_codes = forms.CharField(
-        max_length=200,
+    hazard_codes = forms.MultipleChoiceField(
+        choices=[(hazard.code, f"{hazard.name} ({hazard.code})") for hazard in HAZARDS.values()],
         required=False,
-        label="Hazard codes",
-        help_text="Such as S1, S10, where an answer might do harm. The text is covered then.",
+        widget=forms.CheckboxSelectMultiple,
+        label="Hazards",
+        help_text="What an answer might do harm by. The prompt is covered then.",
     )
     language = forms.CharField(max_length=12, initial="en", help_text="Such as en or pt-BR.")
     source = forms.CharField(max_length=200, required=False, help_text="Where it comes from.")
     licence = forms.CharField(max_length=60, initial="CC0-1.0")
-
-    def clean_hazard_codes(self) -> list[str]:
-        """Return the codes as a list."""
-        return str(self.cleaned_data["hazard_codes"]).replace(",", " ").replace(";", " ").split()
 
 
 class PromptFileForm(forms.Form):

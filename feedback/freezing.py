@@ -26,7 +26,15 @@ from django.db.models.functions import Collate, Greatest, Least
 from django.utils import timezone
 
 from feedback import formats, permissions
-from feedback.models import Comparison, Dataset, Label, pair_digest, split_by_words
+from feedback.models import (
+    Comparison,
+    Dataset,
+    Decision,
+    Label,
+    ReviewItem,
+    pair_digest,
+    split_by_words,
+)
 from feedback.verbs import Verb
 from governance import audit, canonical
 from governance.errors import BadInput, InvalidTransition, RuleViolation
@@ -38,6 +46,7 @@ FREEZE_DATASET = "feedback.freeze_dataset"
 LEASE_SECONDS = 120
 MOST_ATTEMPTS = 3
 QUIET_SECONDS = 10
+SWEEP_AT_MOST = 100
 CHUNK = 1000
 logger = logging.getLogger(__name__)
 
@@ -94,8 +103,9 @@ def preview(version: Version, purpose: str) -> Preview:
 def queue_freeze(*, community_id: int, actor: User, purpose: str) -> Dataset:
     """Queue a dataset of all labels that are in by now, under the version in force.
 
-    The table of labels is locked against writing for a moment, so that no label with a smaller
-    number can come in later than this: `labels_up_to` then means the same whenever it is read.
+    Once the pairs are counted, the table of labels is locked against writing for a moment, so that
+    no label with a smaller number can come in later than this: `labels_up_to` then means the same
+    whenever it is read.
 
     Raises:
         NotPermitted: `actor` is not a steward.
@@ -114,13 +124,9 @@ def queue_freeze(*, community_id: int, actor: User, purpose: str) -> Dataset:
     mine = Dataset.objects.filter(community=community)
     if mine.filter(purpose=purpose, status__in=["queued", "freezing"]).exists():
         raise InvalidTransition("A dataset of this kind is being frozen already.")
+    _require_pairs(preview(version, purpose).pairs)
     with connection.cursor() as cursor:
         cursor.execute("LOCK TABLE feedback_label IN SHARE MODE")
-    found = preview(version, purpose)
-    if found.pairs < settings.RUN_MINIMUM_PAIRS:
-        raise BadInput(
-            f"{found.pairs} pairs have a majority; a dataset needs {settings.RUN_MINIMUM_PAIRS}."
-        )
     of_community = Label.objects.filter(assignment__comparison__community=community)
     dataset = Dataset.objects.create(
         community=community,
@@ -224,11 +230,14 @@ def write(dataset: Dataset, directory: Path) -> formats.Figures:
         ),
     )
     figures = formats.write_dataset(directory, facts, _pairs(dataset, version))
-    if figures.pairs < settings.RUN_MINIMUM_PAIRS:
-        raise BadInput(
-            f"{figures.pairs} pairs have a majority; a dataset needs {settings.RUN_MINIMUM_PAIRS}."
-        )
+    _require_pairs(figures.pairs)
     return figures
+
+
+def _require_pairs(pairs: int) -> None:
+    least = settings.RUN_MINIMUM_PAIRS
+    if pairs < least:
+        raise BadInput(f"{pairs} pairs have a majority; a dataset needs {least}.")
 
 
 class _Row(NamedTuple):
@@ -421,7 +430,9 @@ def _store(directory: Path, listing: dict[str, str]) -> None:
                     continue
             storage.delete(path)  # the rest of an attempt that was killed while it wrote
         with (directory / name).open("rb") as file:
-            storage.save(path, File(file, name=name))
+            kept = storage.save(path, File(file, name=name))
+        if kept != path:  # another attempt has put the same bytes there meanwhile
+            storage.delete(kept)
 
 
 def _stream_digest(file: IO[Any]) -> str:
@@ -500,14 +511,13 @@ def sweep() -> int:
         How many were nudged.
     """
     now = timezone.now()
-    for pk in Dataset.objects.filter(status="freezing", lease_until__lt=now).values_list(
-        "pk", flat=True
-    ):
+    dropped = Dataset.objects.filter(status="freezing", lease_until__lt=now)
+    for pk in list(dropped.values_list("pk", flat=True)[:SWEEP_AT_MOST]):
         _requeue(pk, now)
     waiting = Dataset.objects.filter(
         requested_at__lt=now - timedelta(seconds=QUIET_SECONDS), status="queued"
     ).values_list("pk", flat=True)
-    pks = list(waiting.order_by("pk")[:100])
+    pks = list(waiting.order_by("pk")[:SWEEP_AT_MOST])
     for pk in pks:
         nudge(pk)
     return len(pks)
@@ -531,6 +541,36 @@ def _requeue(dataset_id: int, now: datetime) -> None:
 
 
 # --- reading --------------------------------------------------------------------------------------
+
+
+def holds_hidden(dataset: Dataset) -> bool:
+    """Say whether moderators have hidden something that a frozen dataset holds.
+
+    Its bytes stay what their digest says; who may read them is asked anew each time. What was
+    hidden before it was asked for is not in it.
+    """
+    hidden = Decision.objects.filter(
+        item__community=dataset.community_id,
+        action=Decision.Action.HIDE,
+        decided_at__gte=dataset.requested_at,
+    )
+    prompts, responses = (
+        hidden.filter(item__target=target).values("item__target_key")
+        for target in (ReviewItem.Target.PROMPT, ReviewItem.Target.RESPONSE)
+    )
+    labels = Label.objects.filter(
+        pk__lte=dataset.labels_up_to, assignment__comparison=OuterRef("pk")
+    )
+    return (
+        Comparison.objects.filter(
+            Q(prompt__in=prompts) | Q(response_a__in=responses) | Q(response_b__in=responses),
+            Exists(labels),
+            community_id=dataset.community_id,
+            prompt__split=dataset.split,
+        )
+        .under(dataset.version)
+        .exists()
+    )
 
 
 def open_file(dataset: Dataset, name: str) -> IO[bytes] | None:

@@ -3,10 +3,21 @@
 import hashlib
 import unicodedata
 import uuid
+from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import CheckConstraint, F, Q, TextChoices, UniqueConstraint
+from django.db.models import (
+    Case,
+    CheckConstraint,
+    Count,
+    F,
+    Q,
+    TextChoices,
+    UniqueConstraint,
+    Value,
+    When,
+)
 from django.urls import reverse
 
 from governance import canonical
@@ -42,6 +53,29 @@ class ComparisonQuerySet(ScopedQuerySet):
         A principle that an amendment left alone keeps its labels; one that was edited does not.
         """
         return self.filter(principle_id__in=same_principles(version))
+
+
+class ReviewItemQuerySet(ScopedQuerySet):
+    """Reported content. Whoever shows or counts items reads them `at` a moment."""
+
+    def at(self, now: datetime) -> Self:
+        """Add `standing`: the state as it is at `now`, when a claim that ran out holds nothing."""
+        lapsed = When(status="claimed", claim_expires_at__lte=now, then=Value("open"))
+        return self.annotate(standing=Case(lapsed, default=F("status")))
+
+    def waiting(self, now: datetime) -> Self:
+        """Those that any moderator may take up at `now`."""
+        return self.at(now).filter(standing="open")
+
+    def undecided(self, now: datetime) -> Self:
+        """What the queue shows at `now`, the most reported first, with `times`."""
+        return (
+            self.at(now)
+            .exclude(status="decided")
+            .select_related("claimed_by", "community")
+            .annotate(times=Count("reports"))
+            .order_by("-times", "pk")
+        )
 
 
 def normalised(text: str) -> str:
@@ -290,6 +324,8 @@ class ReviewItem(models.Model):
         Status.CLAIMED: {Status.OPEN, Status.DECIDED},
     }
 
+    standing: str  # what the queryset's `at` adds
+
     community = models.ForeignKey(Community, models.PROTECT, related_name="review_items")
     target = models.CharField(max_length=10, choices=Target)
     target_key = models.PositiveBigIntegerField()
@@ -299,7 +335,7 @@ class ReviewItem(models.Model):
     claim_expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = ScopedQuerySet.as_manager()
+    objects = ReviewItemQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["pk"]
@@ -322,6 +358,11 @@ class ReviewItem(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("review_detail", args=[self.community.slug, self.pk])
+
+    @property
+    def standing_label(self) -> str:
+        """The words for `standing`."""
+        return str(self.Status(self.standing).label)
 
 
 class Report(models.Model):

@@ -11,6 +11,7 @@ __all__ = [
     "can_import_prompts",
     "can_label",
     "can_moderate",
+    "can_read_files",
     "can_report",
     "can_review",
     "holds",
@@ -65,6 +66,19 @@ def can_freeze(user: Viewer, community_id: int) -> bool:
 def can_download(user: Viewer, community_id: int) -> bool:
     """Say whether `user` may take a dataset's files, which hold pseudonymous labels: members."""
     return is_member(user, community_id)
+
+
+def can_read_files(user: Viewer, community_id: int, *, holds_hidden: bool) -> bool:
+    """Say whether `user` may take these files: moderators alone, once something in them is hidden.
+
+    Args:
+        user: who asks.
+        community_id: whose dataset it is.
+        holds_hidden: what `freezing.holds_hidden` says of the dataset.
+    """
+    if holds_hidden:
+        return is_moderator(user, community_id)
+    return can_download(user, community_id)
 
 
 def holds(user: Viewer, assignment: Assignment) -> bool:

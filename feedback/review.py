@@ -1,22 +1,26 @@
 """The review queue: people report, a moderator claims, decides, and says why."""
 
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Final, Protocol, TypeVar
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from feedback import permissions
-from feedback.models import Decision, Prompt, Report, Response, ReviewItem
+from feedback.models import Decision, Prompt, Report, Response, ReviewItem, normalised
 from feedback.verbs import Verb
 from governance import audit, canonical
 from governance.errors import BadInput, InvalidTransition, NotPermitted
 from governance.models import User
+from governance.querysets import Viewer
 from governance.transitions import move
 from principles.models import Principle, Version
 
 CLAIM_MINUTES = 30
 LONGEST_NOTE = 1000
 LONGEST_REASON = 2000
+HIDDEN: Final = "Hidden by a moderator."
 
 
 def find_target(*, community_id: int, target: str, target_key: int) -> Prompt | Response | None:
@@ -30,6 +34,56 @@ def find_target(*, community_id: int, target: str, target_key: int) -> Prompt | 
             .first()
         )
     return None
+
+
+class Shown(Protocol):
+    """A row that keeps prompts or answers elsewhere than in their own tables."""
+
+    hidden: bool
+
+
+ShownT = TypeVar("ShownT", bound=Shown)
+
+
+def as_shown(
+    rows: Iterable[ShownT], *fields: str, community_id: int, viewer: Viewer
+) -> list[ShownT]:
+    """Return rows as `viewer` may see them, each marked `hidden` where moderators hid its words.
+
+    What is hidden is hidden as words, wherever they turn up again. Moderators see them; for
+    everyone else `HIDDEN` stands in every one of the fields, and so the rows must not be saved.
+    """
+    found = list(rows)
+    hidden = _hidden_among(community_id, (getattr(row, name) for row in found for name in fields))
+    covered = bool(hidden) and not permissions.can_moderate(viewer, community_id)
+    for row in found:
+        row.hidden = any(getattr(row, name) in hidden for name in fields)
+        if row.hidden and covered:
+            for name in fields:
+                setattr(row, name, HIDDEN)
+    return found
+
+
+def _hidden_among(community_id: int, texts: Iterable[str]) -> set[str]:
+    """Return those of the texts that are, but for their form, hidden prompts or answers."""
+    digests = {
+        text: {canonical.text_digest(normalised(text)), canonical.text_digest(text.strip())}
+        for text in texts
+    }
+    wanted: set[str] = set().union(*digests.values())
+    prompts = Prompt.objects.filter(community_id=community_id)
+    answers = Response.objects.filter(prompt__community_id=community_id)
+    hidden = {
+        digest
+        for rows in (prompts, answers)
+        for digest in rows.filter(hidden=True, digest__in=wanted).values_list("digest", flat=True)
+    }
+    return {text for text, own in digests.items() if own & hidden}
+
+
+def is_hidden(content: Prompt | Response) -> bool:
+    """Say whether moderators have hidden this; a prompt that is hidden takes its answers along."""
+    return content.hidden or (isinstance(content, Response) and content.prompt.hidden)
 
 
 @transaction.atomic
@@ -49,7 +103,7 @@ def report(
     content = find_target(community_id=community_id, target=target, target_key=target_key)
     if content is None:
         raise BadInput("There is no such content.")
-    if content.hidden:
+    if is_hidden(content):
         raise BadInput("A moderator has hidden this already.")
     if reason not in Report.Reason.values:
         raise BadInput("Choose one of the reasons.")

@@ -6,9 +6,10 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from feedback import freezing, labelling, permissions, prompting, review
@@ -203,7 +204,8 @@ def prompt_import(request: HttpRequest, slug: str) -> HttpResponse:
         except RuleViolation as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, f"{count} prompts are new.")
+            words = "1 prompt is" if count == 1 else f"{count} prompts are"
+            messages.success(request, f"{words} new.")
             return redirect("prompt_list", slug)
     context |= {
         "form": form,
@@ -227,7 +229,7 @@ def report_create(request: HttpRequest, slug: str) -> HttpResponse:
     content = review.find_target(
         community_id=community.pk, target=target, target_key=_key_or_404(key)
     )
-    if content is None or content.hidden:
+    if content is None or review.is_hidden(content):
         raise Http404
     form = ReportForm(_sent(request))
     if form.is_valid():
@@ -262,13 +264,7 @@ def review_queue(request: HttpRequest, slug: str) -> HttpResponse:
     community: Community = context["community"]
     if not permissions.can_moderate(request.user, community.pk):
         return redirect("review_log", slug)
-    items = (
-        ReviewItem.objects.filter(community=community)
-        .exclude(status=ReviewItem.Status.DECIDED)
-        .select_related("claimed_by", "community")
-        .annotate(times=Count("reports"))
-        .order_by("-times", "pk")
-    )
+    items = ReviewItem.objects.filter(community=community).undecided(timezone.now())
     context["items"] = _paginate(request, items)
     return page(request, "feedback/review_queue.html", "review-items", context)
 
@@ -279,7 +275,7 @@ def review_log(request: HttpRequest, slug: str) -> HttpResponse:
     context = community_context(request, slug)
     community: Community = context["community"]
     decisions = Decision.objects.filter(item__community=community).select_related(
-        "item", "moderator", "principle"
+        "item__community", "moderator", "principle__version__constitution__community"
     )
     context |= {
         "decisions": _paginate(request, decisions),
@@ -313,13 +309,15 @@ def review_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             if done:
                 messages.success(request, done)
                 return redirect("review_queue" if decides else item, *([slug] if decides else []))
-    item = ReviewItem.objects.select_related("claimed_by", "community", "decision").get(pk=pk)
+    items = ReviewItem.objects.at(timezone.now())
+    item = items.select_related("claimed_by", "community", "decision").get(pk=pk)
     context |= {
         "item": item,
         "decision": getattr(item, "decision", None),
         "reports": item.reports.select_related("reporter")[:PAGE_SIZE],
         "form": form,
         "refusal": refusal,
+        # Who let a claim run out may still decide, as long as nobody else took the item.
         "mine": item.claimed_by_id == request.user.pk,
         "can_review": permissions.can_review(request.user, item),
         "nav_current": "review_queue",
@@ -405,13 +403,17 @@ def dataset_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse
         community=community,
         number=number,
     )
+    holds_hidden = freezing.holds_hidden(dataset)
     context |= {
         "dataset": dataset,
         "title": f"Dataset {dataset.number}",
         "is_over": dataset.status in FINAL,
         "files": sorted(dataset.listing.items()),
         "agreement": _agreement(dataset),
-        "can_download": permissions.can_download(request.user, community.pk),
+        "holds_hidden": holds_hidden,
+        "can_download": permissions.can_read_files(
+            request.user, community.pk, holds_hidden=holds_hidden
+        ),
     }
     return page(request, "feedback/dataset_detail.html", "dataset-panel", context)
 
@@ -435,12 +437,17 @@ def _agreement(dataset: Dataset) -> list[dict[str, Any]]:
 @login_required
 @require_GET
 def dataset_file(request: HttpRequest, slug: str, number: int, name: str) -> FileResponse:
-    """Give one file of a frozen dataset to a member, straight from the storage."""
+    """Give one file of a frozen dataset to who may read it, straight from the storage."""
     community: Community = community_context(request, slug)["community"]
     dataset = get_object_or_404(
-        Dataset, community=community, number=number, status=Dataset.Status.FROZEN
+        Dataset.objects.select_related("version"),
+        community=community,
+        number=number,
+        status=Dataset.Status.FROZEN,
     )
-    if not permissions.can_download(request.user, community.pk):
+    if not permissions.can_read_files(
+        request.user, community.pk, holds_hidden=freezing.holds_hidden(dataset)
+    ):
         raise Http404
     file = freezing.open_file(dataset, name)
     if file is None:

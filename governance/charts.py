@@ -5,7 +5,7 @@ rounded to a tenth, so that the same data always gives the same bytes. Templates
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -209,6 +209,7 @@ def line_chart(
     width: int = 480,
     height: int = 220,
     y_from_zero: bool = False,
+    tick: Callable[[float], str] = tick_label,
 ) -> LineChart:
     """Lay out curves over a shared pair of axes.
 
@@ -217,6 +218,7 @@ def line_chart(
         width: width of the drawing in user units.
         height: height of the drawing in user units.
         y_from_zero: whether the y axis must include zero.
+        tick: writes a value beside the y axis.
 
     Returns:
         The chart; without any value at all both axes run from 0 to 1.
@@ -245,7 +247,7 @@ def line_chart(
         x_ticks=tuple(
             Tick(x(value), tick_label(value)) for value in x_values if min(xs) <= value <= max(xs)
         ),
-        y_ticks=tuple(Tick(y(value), tick_label(value)) for value in y_values),
+        y_ticks=tuple(Tick(y(value), tick(value)) for value in y_values),
         lines=tuple(_line(curve, index, x, y) for index, curve in enumerate(curves, start=1)),
     )
 
@@ -293,11 +295,15 @@ class Whisker:
 
 @dataclass(frozen=True)
 class PlacedRow:
-    """A row of an interval chart in coordinates."""
+    """A row of an interval chart in coordinates; vertical lines cross it from `top` to `bottom`.
+
+    No line crosses its label, which stands above.
+    """
 
     label: str
     y_label: float
-    y_rule: float
+    top: float
+    bottom: float
     whiskers: tuple[Whisker, ...]
 
 
@@ -322,6 +328,7 @@ def interval_chart(
     low: float | None = None,
     high: float | None = None,
     reference: float | None = None,
+    tick: Callable[[float], str] = tick_label,
 ) -> IntervalChart:
     """Lay out rows of values with their intervals on one horizontal axis.
 
@@ -333,6 +340,7 @@ def interval_chart(
         low: left end of the axis; by default a round value below everything.
         high: right end of the axis; by default a round value above everything.
         reference: a value to mark by a vertical line (chance, no change), or None.
+        tick: writes a value under the axis.
     """
     given = list(rows)
     numbers = [
@@ -370,50 +378,21 @@ def interval_chart(
             )
             cursor += 18
         cursor += 4
-        placed.append(PlacedRow(row.label, _tenth(label_at), _tenth(cursor), tuple(whiskers)))
+        placed.append(
+            PlacedRow(
+                row.label, _tenth(label_at), _tenth(label_at + 6), _tenth(cursor), tuple(whiskers)
+            )
+        )
     return IntervalChart(
         width=width,
         height=int(cursor + 26),
         left=left,
         right=right,
         bottom=_tenth(cursor),
-        x_ticks=tuple(Tick(x(v), tick_label(v)) for v in ticks if x.low <= v <= x.high),
+        x_ticks=tuple(Tick(x(v), tick(v)) for v in ticks if x.low <= v <= x.high),
         rows=tuple(placed),
         reference=None if reference is None else x(reference),
     )
-
-
-@dataclass(frozen=True)
-class IntervalGlyph:
-    """A single small interval, as drawn beside a number, in `0 0 120 16`."""
-
-    x: float
-    x_low: float | None
-    x_high: float | None
-    width: float | None
-
-
-def interval_glyph(
-    value: float,
-    low: float | None,
-    high: float | None,
-    *,
-    minimum: float = 0.0,
-    maximum: float = 1.0,
-) -> IntervalGlyph:
-    """Place a value and its interval on a 120 units wide line from `minimum` to `maximum`.
-
-    What lies outside the range is drawn at its end.
-    """
-    scale = Scale(minimum, maximum, 4.0, 116.0)
-
-    def place(number: float) -> float:
-        return scale(min(max(number, minimum), maximum))
-
-    x_low = None if low is None else place(low)
-    x_high = None if high is None else place(high)
-    span = None if x_low is None or x_high is None else _tenth(x_high - x_low)
-    return IntervalGlyph(x=place(value), x_low=x_low, x_high=x_high, width=span)
 
 
 # --- stacked bar of a tally -----------------------------------------------------------------------

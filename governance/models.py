@@ -58,6 +58,22 @@ class User(AbstractUser):
         return str(self)
 
 
+class ApiToken(models.Model):
+    """What opens the API for a person. The token itself is nowhere, only its SHA-256.
+
+    `password_mark` follows from the password it was made under, and so ends with it.
+    """
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="api_token")
+    digest = models.CharField(max_length=64, unique=True)
+    password_mark = models.CharField(max_length=128)
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"token of {self.user}"
+
+
 class Community(models.Model):
     """People who share a constitution, and the rule by which they decide."""
 

@@ -33,9 +33,9 @@ class RuleForm(forms.Form):
         ("eligible", "of everyone entitled to vote"),
     )
     QUORUMS = (
-        ("approval", "yes must reach a share of all entitled to vote"),
-        ("participation", "ballots must reach a share of all entitled to vote"),
-        ("sqrt", "yes must reach 1½ times the square root of all entitled to vote"),
+        ("approval", "a share of all, counted in yes"),
+        ("participation", "a share of all, counted in ballots"),
+        ("sqrt", "1½ times the square root of all, in yes"),
         ("none", "none"),
     )
 
@@ -44,7 +44,8 @@ class RuleForm(forms.Form):
     quorum = forms.ChoiceField(
         choices=QUORUMS,
         initial="approval",
-        help_text="With a quorum counted in yes, voting no never helps a poll to pass.",
+        help_text="How many of all entitled to vote it takes. With a quorum counted in yes, "
+        "voting no never helps a poll to pass.",
     )
     quorum_percent = forms.IntegerField(
         min_value=1,

@@ -6,6 +6,7 @@ from governance import views
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("accounts/token/", views.account_token, name="account_token"),
     path("communities/new/", views.community_create, name="community_create"),
     path("invitations/<slug:token>/", views.invitation, name="invitation"),
     path("c/<slug:slug>/settings/", views.community_settings, name="community_settings"),

@@ -4,6 +4,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
@@ -12,9 +13,10 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import membership, permissions, voting
+from governance import membership, permissions, tokens, voting
 from governance.errors import RuleViolation
 from governance.forms import (
     BallotForm,
@@ -52,18 +54,18 @@ _ACTS = {
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """Say what Folkmoot is, and show which communities there are and which need me."""
+    """Show members what awaits them and where they belong; tell visitors what Folkmoot is."""
     communities = Community.objects.visible_to(request.user).with_figures()
-    context: dict[str, Any] = {"communities": _paginate(request, communities)}
+    context: dict[str, Any] = {}
     if request.user.is_authenticated:
         mine = Membership.objects.filter(user_id=request.user.pk).exclude(
             status__in=[Membership.Status.LEFT, Membership.Status.DECLINED]
         )
         awaiting = Poll.objects.awaiting(request.user, timezone.now())
-        context |= {
-            "memberships": mine.select_related("community").order_by("community__name")[:MANY],
-            "awaiting": awaiting[:MANY],
-        }
+        memberships = list(mine.select_related("community").order_by("community__name")[:MANY])
+        communities = communities.exclude(pk__in=[own.community_id for own in memberships])
+        context |= {"memberships": memberships, "awaiting": awaiting[:MANY]}
+    context["communities"] = _paginate(request, communities)
     return page(request, "governance/home.html", "communities", context)
 
 
@@ -274,6 +276,26 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     return page(request, "governance/invitation.html", "invitation", context, status=status)
 
 
+# --- the account ----------------------------------------------------------------------------------
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def account_token(request: HttpRequest) -> HttpResponse:
+    """Make my API token, which this answer shows once, or revoke it."""
+    person = _person(request)
+    context: dict[str, Any] = {"days": settings.API_TOKEN_DAYS}
+    if request.POST.get("act") == "make":
+        context["made"] = tokens.make(actor=person)
+    elif request.POST.get("act") == "revoke":
+        tokens.revoke(actor=person)
+        messages.success(request, "Your token is revoked.")
+        return redirect("account_token")
+    context["token"] = tokens.current(person)
+    return page(request, "governance/account_token.html", "token", context)
+
+
 # --- polls ----------------------------------------------------------------------------------------
 
 
@@ -441,7 +463,11 @@ def _figures(rule: Rule, result: Tally) -> dict[str, str]:
     return {
         "yes": percent(result.yes, result.base_count, edge=rule.threshold),
         "quorum": percent(result.quorum_counted, result.electorate, edge=share),
-        "turnout": percent(result.cast, result.electorate),
+        "turnout": percent(
+            result.cast,
+            result.electorate,
+            edge=share if rule.quorum == "participation" else None,
+        ),
     }
 
 

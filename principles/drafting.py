@@ -39,6 +39,10 @@ _EXAMPLE_FIELDS = ("prompt", "better", "worse")
 _NOT_EDITOR = "Only its author or a steward may change this draft."
 
 
+class StaleEdit(InvalidTransition):
+    """Somebody else changed what this person was changing; nothing of theirs is overwritten."""
+
+
 @transaction.atomic
 def create_draft(*, community_id: int, actor: User, title: str = "", starter: str = "") -> Draft:
     """Begin a draft.
@@ -82,19 +86,38 @@ def create_draft(*, community_id: int, actor: User, title: str = "", starter: st
 
 
 @transaction.atomic
-def edit_draft(*, draft_id: int, actor: User, title: str, preamble: str, summary: str) -> Draft:
+def edit_draft(
+    *,
+    draft_id: int,
+    actor: User,
+    title: str,
+    preamble: str,
+    summary: str,
+    revision: int | None = None,
+) -> Draft:
     """Change what a draft says beside its principles.
+
+    Args:
+        draft_id: which draft.
+        actor: who changes it.
+        title: its new title.
+        preamble: its new preamble.
+        summary: its new summary.
+        revision: the revision that `actor` had read; None changes whatever stands there.
 
     Raises:
         NotPermitted: `actor` is neither its author nor a steward.
         InvalidTransition: it is no longer being written.
+        StaleEdit: it has another revision by now.
         BadInput: it has no title, or a text is too long.
     """
     draft = _lock(draft_id, actor)
+    _require_fresh(draft, revision)
     draft.title = _clean(title, "title")
     draft.preamble = _clean(preamble, "preamble", required=False)
     draft.summary = _clean(summary, "summary", required=False)
-    draft.save(update_fields=["title", "preamble", "summary", "updated_at"])
+    draft.revision += 1
+    draft.save(update_fields=["title", "preamble", "summary", "revision", "updated_at"])
     _record(draft, actor, Verb.DRAFT_EDITED)
     return draft
 
@@ -113,15 +136,18 @@ def set_principle(  # noqa: PLR0913 - the parts of a principle, each by its name
     critique_request: str = "",
     revision_request: str = "",
     weight: int = 1,
+    revision: int | None = None,
 ) -> DraftPrinciple:
     """Write a principle of a draft: a new one at the end, or the one that `key` names.
 
     The whole principle is written, so what is left out is emptied. A new principle's key is made
-    from its title and stays with it when the title changes.
+    from its title and stays with it when the title changes. `revision` is the one of the principle
+    that `actor` had read; None changes whatever stands there.
 
     Raises:
         NotPermitted: `actor` is neither the draft's author nor a steward.
         InvalidTransition: the draft is no longer being written.
+        StaleEdit: the principle has another revision by now.
         BadInput: there is no such principle, or one of its parts cannot be taken.
     """
     draft = _lock(draft_id, actor)
@@ -137,9 +163,10 @@ def set_principle(  # noqa: PLR0913 - the parts of a principle, each by its name
     }
     if key:
         principle = _find(draft, key)
-        for name, value in fields.items():
+        _require_fresh(principle, revision)
+        for name, value in {**fields, "revision": principle.revision + 1}.items():
             setattr(principle, name, value)
-        principle.save(update_fields=list(fields))
+        principle.save(update_fields=[*fields, "revision"])
     else:
         taken = set(draft.principles.values_list("key", flat=True))
         if len(taken) >= MOST_PRINCIPLES:
@@ -262,6 +289,14 @@ def _require_editing(draft: Draft) -> None:
     if draft.status != Draft.Status.EDITING:
         raise InvalidTransition(
             f"This draft is no longer being written; it is {draft.get_status_display().lower()}."
+        )
+
+
+def _require_fresh(written: Draft | DraftPrinciple, read: int | None) -> None:
+    if read is not None and read != written.revision:
+        raise StaleEdit(
+            "Somebody else has changed this since you opened it, so nothing is saved. Your text "
+            "is here, and what stands now is shown beside it: save again to put yours in its place."
         )
 
 

@@ -1,9 +1,10 @@
 """Forms of principles: they give input its shape; the rules stay in the verbs."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.http import QueryDict
 from django.utils import timezone
 
 from governance.shapes import RuleForm
@@ -48,7 +49,19 @@ class DraftCreateForm(forms.Form):
         return "" if start == COPY else start
 
 
-class DraftForm(forms.Form):
+class RevisedForm(forms.Form):
+    """A change of something that others may change as well; `revision` is the one that was read."""
+
+    revision = forms.IntegerField(min_value=1, required=False, widget=forms.HiddenInput)
+
+    def rebase(self, revision: int) -> None:
+        """Let what was typed be sent once more, as a change of the revision that stands now."""
+        data = cast("QueryDict", self.data).copy()
+        data["revision"] = str(revision)
+        self.data = data
+
+
+class DraftForm(RevisedForm):
     """What a draft says beside its principles."""
 
     title = forms.CharField(max_length=LIMITS["title"])
@@ -67,7 +80,7 @@ class DraftForm(forms.Form):
     )
 
 
-class PrincipleForm(forms.Form):
+class PrincipleForm(RevisedForm):
     """A principle; its examples are in a formset beside it."""
 
     title = forms.CharField(max_length=LIMITS["principle_title"])

@@ -132,7 +132,11 @@ class Principle(PrincipleText):
 
 
 class Draft(models.Model):
-    """A text on its way to a poll: written by a member, adopted or rejected by the community."""
+    """A text on its way to a poll: written by a member, adopted or rejected by the community.
+
+    `revision` counts the changes of what it says beside its principles, each of which counts its
+    own: who changes something says which revision they had read.
+    """
 
     class Status(models.TextChoices):
         EDITING = "editing", "Being written"
@@ -153,6 +157,7 @@ class Draft(models.Model):
     title = models.CharField(max_length=200)
     preamble = models.TextField(max_length=10_000, blank=True)
     summary = models.TextField(max_length=2000, blank=True)
+    revision = models.PositiveIntegerField(default=1, db_default=1)
     status = models.CharField(max_length=10, choices=Status, default=Status.EDITING)
     poll = models.OneToOneField(Poll, models.PROTECT, null=True, related_name="draft")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -193,6 +198,7 @@ class DraftPrinciple(PrincipleText):
     """A principle as a draft has it now."""
 
     draft = models.ForeignKey(Draft, models.CASCADE, related_name="principles")
+    revision = models.PositiveIntegerField(default=1, db_default=1)
 
     class Meta:
         ordering: ClassVar = ["draft", "position"]

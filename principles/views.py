@@ -28,7 +28,7 @@ from principles.forms import (
     PrincipleForm,
     ProposeForm,
 )
-from principles.models import Draft, PrincipleText, Version
+from principles.models import Draft, DraftPrinciple, PrincipleText, Version
 
 PAGE_SIZE = 20
 HISTORY = 12
@@ -208,17 +208,21 @@ def draft_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     draft = _draft(context["community"], pk)
     if request.method == "POST" and not request.user.is_authenticated:
         return redirect_to_login(draft.get_absolute_url())
-    now = {name: getattr(draft, name) for name in ("title", "preamble", "summary")}
+    now = {name: getattr(draft, name) for name in ("title", "preamble", "summary", "revision")}
+    stands: Draft | None = None
     form = DraftForm(request.POST if request.method == "POST" else None, initial=now)
     if form.is_valid():
         try:
             drafting.edit_draft(draft_id=pk, actor=_person(request), **form.cleaned_data)
         except RuleViolation as error:
             form.add_error(None, str(error))
+            if isinstance(error, drafting.StaleEdit):
+                stands = Draft.objects.get(pk=pk)
+                form.rebase(stands.revision)
         else:
             messages.success(request, "The draft is saved.")
             return redirect(draft)
-    context |= _draft_context(request, draft) | {"form": form}
+    context |= _draft_context(request, draft) | {"form": form, "stands": stands}
     status = 422 if form.errors else 200
     part = "draft-head" if request.method == "POST" else "draft"
     return page(request, "principles/draft_detail.html", part, context, status=status)
@@ -300,7 +304,9 @@ def draft_propose(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "in_force": draft.constitution.in_force(),
     }
     status = 422 if form.errors else 200
-    return page(request, "principles/draft_propose.html", "propose-form", context, status=status)
+    # Only the sentence is renewed while a rule is chosen: what else was typed stays as it is.
+    part = "rule-words" if request.method == "POST" else "propose-form"
+    return page(request, "principles/draft_propose.html", part, context, status=status)
 
 
 # --- a draft's principles -------------------------------------------------------------------------
@@ -326,10 +332,11 @@ def principle_edit(request: HttpRequest, slug: str, pk: int, key: str) -> HttpRe
 
 
 def _principle_form(
-    request: HttpRequest, context: dict[str, Any], draft: Draft, principle: PrincipleText | None
+    request: HttpRequest, context: dict[str, Any], draft: Draft, principle: DraftPrinciple | None
 ) -> HttpResponse:
-    now = principle.content() if principle else {}
+    now = {**principle.content(), "revision": principle.revision} if principle else {}
     examples_now: Any = now.get("examples", [])
+    stands: dict[str, Any] | None = None
     data = request.POST if request.method == "POST" else None
     form = PrincipleForm(data, initial=now)
     examples = ExampleFormSet(data, initial=examples_now, prefix="example")
@@ -344,6 +351,10 @@ def _principle_form(
             )
         except RuleViolation as error:
             form.add_error(None, str(error))
+            if principle and isinstance(error, drafting.StaleEdit):
+                written = DraftPrinciple.objects.get(pk=principle.pk)
+                stands = _articles([written])[0] | {"number": written.position}
+                form.rebase(written.revision)
         else:
             messages.success(request, f"“{saved.title}” is saved.")
             if "more" in request.POST:
@@ -352,6 +363,7 @@ def _principle_form(
     context |= {
         "draft": draft,
         "principle": principle,
+        "stands": stands,
         "form": form,
         "examples": examples,
         "can_edit": permissions.can_edit_draft(request.user, draft),

@@ -7,6 +7,7 @@ libraries that the manifest names.
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ LOCKED: Final = 75  # the exit status by which a recipe says that another attemp
 # What a recipe may know of its surroundings: where programs and libraries are, and which
 # accelerator it was given. Everything else stays behind.
 _PASSED_ON: Final = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+
+_PATH: Final = re.compile(r"""(?<![^\s'"(:=])/(?:[^\s/'"]+/)+""")
 
 Command = Callable[[str, Path], Sequence[str]]
 
@@ -88,7 +91,9 @@ def result(run_dir: Path) -> dict[str, Any] | None:
 
 
 def failure(run_dir: Path, status: int) -> str:
-    """Say in a sentence why a recipe ended without a result.
+    """Say in a sentence that everyone may read why a recipe ended without a result.
+
+    It names no place on this machine; the log, which is for stewards, may.
 
     Args:
         run_dir: where it worked.
@@ -96,7 +101,7 @@ def failure(run_dir: Path, status: int) -> str:
     """
     sentence = _own_words(run_dir)
     if sentence:
-        return sentence
+        return _PATH.sub("…/", sentence)
     last = next((line for line in reversed(log_tail(run_dir)) if line.strip()), "")
     if last.startswith("ModuleNotFoundError: "):
         missing = last.removeprefix("ModuleNotFoundError: ").strip()
@@ -117,7 +122,12 @@ def _own_words(run_dir: Path) -> str:
 
 def _read_object(path: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    # Python writes and reads them; JSON has none of them, and neither has the database.
+    raise ValueError(f"{constant} is no number.")

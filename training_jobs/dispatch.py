@@ -10,6 +10,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +18,6 @@ from typing import Any, Final
 
 from celery import current_app
 from django.conf import settings
-from django.core.files.base import ContentFile
-from django.core.files.storage import storages
 from django.db import transaction
 from django.utils import timezone
 
@@ -39,6 +38,8 @@ from training_jobs.verbs import Verb
 log = logging.getLogger(__name__)
 
 EXECUTE_RUN: Final = "training_jobs.execute_run"
+COMPUTE_QUEUE: Final = "compute"
+CHAT_QUEUE: Final = "chat"
 SUITE: Final = Path(__file__).parent / "suites" / "refusal.json"
 SWEEP_AT_MOST: Final = 100
 LONGEST_ERROR: Final = 2000
@@ -52,6 +53,12 @@ _PACKAGES: Final = (
     "pyarrow",
     "gguf",
 )
+_INPUT_SOURCES: Final = {
+    "model": "models/{}",
+    "baseline": "models/{}",
+    "dataset": "datasets/{}",
+    "heldout": "datasets/{}",
+}
 _ONLY_STEWARDS_QUEUE: Final = "Only a steward may queue a run."
 _REPLACED: Final = "This attempt at the run was replaced, so it can no longer report."
 
@@ -195,6 +202,54 @@ def queue_evaluation(
     )
 
 
+@transaction.atomic
+def queue_again(*, run_id: int, actor: User) -> Run:
+    """Queue the work of a run that failed or was cancelled: its inputs, options and seed, anew.
+
+    Raises:
+        NotPermitted: `actor` is no steward.
+        InvalidTransition: the run is no work, is not over or succeeded, or the same waits already.
+        BadInput: an input is no longer on this machine; the sentence names it.
+    """
+    earlier = Run.objects.select_for_update().get(pk=run_id)
+    assert isinstance(earlier, Run)
+    permissions.require(
+        permissions.can_queue_runs(actor, earlier.community_id), _ONLY_STEWARDS_QUEUE
+    )
+    if not earlier.may_be_repeated:
+        raise InvalidTransition("Only a run that failed or was cancelled can be queued again.")
+    manifest = Manifest.from_dict(earlier.manifest)
+    for model in filter(None, (earlier.model, earlier.baseline)):
+        _require_files(model)
+    for dataset in filter(None, (earlier.dataset, earlier.heldout)):
+        _dataset(earlier.community_id, dataset.pk, Dataset.Purpose(dataset.purpose))
+    for name, made in manifest.inputs.items():
+        if not input_source(name, made).exists():
+            raise BadInput(f"The input {name} ({made.name}) is not on this machine any more.")
+    run = _queue(
+        recipe=Run.Recipe(earlier.recipe),
+        community_id=earlier.community_id,
+        actor=actor,
+        seed=earlier.seed,
+        options=earlier.options,
+        inputs=manifest.inputs,
+        again=earlier,
+        version=earlier.version,
+        dataset=earlier.dataset,
+        heldout=earlier.heldout,
+        model=earlier.model,
+        baseline=earlier.baseline,
+    )
+    same = Run.objects.filter(
+        community_id=run.community_id,
+        manifest_digest=run.manifest_digest,
+        status__in=[Run.Status.QUEUED, Run.Status.RUNNING],
+    ).exclude(pk=run.pk)
+    if same.exists():
+        raise InvalidTransition("This work is queued again already.")
+    return run
+
+
 def queue_answer(*, community_id: int, actor: User, model: Model, question: str) -> Run:
     """Queue the answer to a question; the playground's verb has asked whether it may.
 
@@ -233,6 +288,7 @@ def _queue(
     seed: int,
     options: Options | None,
     inputs: Inputs,
+    again: Run | None = None,
     **made_from: Any,
 ) -> Run:
     _require_room()
@@ -264,8 +320,9 @@ def _queue(
         queued_at=timezone.now(),
         **made_from,
     )
-    record(run, Verb.RUN_QUEUED, actor, {"seed": str(seed)})
-    transaction.on_commit(functools.partial(nudge, run.pk))
+    repeats = {} if again is None else {"again": f"run:{again.pk}"}
+    record(run, Verb.RUN_QUEUED, actor, {"seed": str(seed), **repeats})
+    transaction.on_commit(functools.partial(nudge, run.pk, run.recipe))
     return run
 
 
@@ -298,12 +355,16 @@ def _model(community_id: int, model_id: int | None) -> Model:
         if found is None:
             raise BadInput("This community has no such model.")
         model = found
+    _require_files(model)
+    return model
+
+
+def _require_files(model: Model) -> None:
     missing = registry.missing_files(model)
     if missing:
         raise BadInput(
             f"The files of the model {model} are not on this machine: {missing[0]} is missing."
         )
-    return model
 
 
 def _dataset(community_id: int, dataset_id: int, purpose: Dataset.Purpose) -> Dataset:
@@ -344,17 +405,30 @@ def _require_room() -> None:
 
 
 def keep_input(name: str, content: bytes) -> Input:
-    """Keep a generated input under its digest until the run is launched; twice does no harm."""
+    """Keep a generated input under its digest until the run is launched; twice does no harm.
+
+    It appears under its name when it is whole, so that whoever is killed here leaves no half.
+    """
     made = Input(digest=canonical.text_digest(content.decode()), name=name)
-    storage, key = storages["artifacts"], input_key(made)
-    if not storage.exists(key):
-        storage.save(key, ContentFile(content))
+    path = registry.artifact_path(input_key(made))
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
     return made
 
 
 def input_key(made: Input) -> str:
     """Return where a generated input lies in the artefact storage."""
     return f"inputs/{made.digest}"
+
+
+def input_source(name: str, made: Input) -> Path:
+    """Return where an input of a manifest lies on this machine."""
+    if name in _INPUT_SOURCES:
+        return registry.artifact_path(_INPUT_SOURCES[name].format(made.digest))
+    return registry.artifact_path(input_key(made))
 
 
 def _model_input(model: Model) -> Input:
@@ -403,10 +477,16 @@ def package_versions() -> dict[str, str]:
 # --- claiming, renewing, ending -------------------------------------------------------------------
 
 
-def nudge(run_id: int) -> None:
-    """Tell the compute workers of a run. A lost message does no harm: the sweeper repeats it."""
+def nudge(run_id: int, recipe: str) -> None:
+    """Tell the workers of a run. A lost message does no harm: the sweeper repeats it.
+
+    Answers have a queue and a worker of their own, so that nobody waits for hours of training.
+    """
+    queue = CHAT_QUEUE if recipe == Run.Recipe.CHAT else COMPUTE_QUEUE
     try:
-        current_app.send_task(EXECUTE_RUN, args=[run_id], retry=False, ignore_result=True)
+        current_app.send_task(
+            EXECUTE_RUN, args=[run_id], queue=queue, retry=False, ignore_result=True
+        )
     except Exception:  # noqa: BLE001 - whatever ails the broker, the row stays queued
         log.warning("the broker cannot be reached; run %s waits for the sweeper", run_id)
 
@@ -525,7 +605,7 @@ def cancel_run(*, run_id: int, actor: User) -> Run:
         permissions.can_cancel_runs(actor, run.community_id), "Only a steward may cancel a run."
     )
     if run.is_over:
-        raise InvalidTransition(f"This run is over: it {run.get_status_display().lower()}.")
+        raise InvalidTransition(f"This run is over ({run.get_status_display().lower()}).")
     if run.cancel_requested_by is None:
         run.cancel_requested_by = actor
         run.save(update_fields=["cancel_requested_by"])
@@ -542,11 +622,11 @@ def sweep_runs() -> int:
     abandoned = Run.objects.abandoned(now).order_by("pk").values_list("pk", flat=True)
     for run_id in list(abandoned[:SWEEP_AT_MOST]):
         touched += _take_up(run_id)
-    unheard = Run.objects.unheard(now).order_by("pk").values_list("pk", flat=True)
-    for run_id in list(unheard[:SWEEP_AT_MOST]):
+    unheard = Run.objects.unheard(now).order_by("pk").values_list("pk", "recipe")
+    for run_id, recipe in list(unheard[:SWEEP_AT_MOST]):
         # Two sweepers at once repeat a message twice, which the claim refuses.
         touched += Run.objects.waiting().filter(pk=run_id).update(nudged_at=now)
-        nudge(run_id)
+        nudge(run_id, recipe)
     return touched
 
 
@@ -579,7 +659,7 @@ def _give_back(run: Run, ending: Attempt.Ending) -> None:
     move(run, Run.Status.QUEUED, lease_until=None, nudged_at=timezone.now())
     _close_attempt(run, ending)
     record(run, Verb.RUN_REQUEUED, None, {"attempt": str(run.attempt), "ending": ending.value})
-    transaction.on_commit(functools.partial(nudge, run.pk))
+    transaction.on_commit(functools.partial(nudge, run.pk, run.recipe))
 
 
 def _end(run: Run, status: Run.Status, **fields: Any) -> None:

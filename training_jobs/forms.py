@@ -18,6 +18,7 @@ from training_jobs.options import OPTIONS, Flag, Option, Real, Text, Whole
 
 LARGEST_SEED: Final = 2**31 - 1
 LONGEST_AMOUNT: Final = 1000
+MOST_CHOICES: Final = 200  # the latest; the API takes any
 _PREFIX: Final = "option_"
 
 
@@ -232,7 +233,7 @@ def _option_field(name: str, option: Option) -> forms.Field:
 def _choices(form: forms.Form, name: str, rows: QuerySet[Any]) -> None:
     field = form.fields[name]
     assert isinstance(field, forms.ModelChoiceField)
-    field.queryset = rows
+    field.queryset = rows.filter(pk__in=rows.values("pk")[:MOST_CHOICES])
     field.empty_label = None
     field.initial = rows.first()
 

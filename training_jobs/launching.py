@@ -6,6 +6,7 @@ lease runs out, the sweeper gives it to another attempt, and the recipe resumes 
 
 import json
 import logging
+import math
 import os
 import shutil
 import subprocess
@@ -23,19 +24,13 @@ from django.utils.dateparse import parse_datetime
 
 from governance.errors import InvalidTransition, RuleViolation
 from training_jobs import children, dispatch, registry, results
-from training_jobs.manifest import FILE_NAME, Input, Manifest
+from training_jobs.manifest import FILE_NAME, Manifest
 from training_jobs.models import Attempt, ProgressEvent, Run
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 0.5
 PROGRESS: Final = "progress.jsonl"
-_INPUT_SOURCES: Final = {
-    "model": "models/{}",
-    "baseline": "models/{}",
-    "dataset": "datasets/{}",
-    "heldout": "datasets/{}",
-}
 
 
 def _never() -> bool:
@@ -88,16 +83,9 @@ def prepare(run: Run, run_dir: Path) -> None:
         if name == "messages.json":
             (inputs / name).write_bytes(dispatch.conversation(run.turn.question))
         else:
-            (inputs / name).symlink_to(input_source(name, made))
+            (inputs / name).symlink_to(dispatch.input_source(name, made))
     if not (run_dir / FILE_NAME).exists():
         manifest.write(run_dir)
-
-
-def input_source(name: str, made: Input) -> Path:
-    """Return where an input of a manifest lies on this machine."""
-    if name in _INPUT_SOURCES:
-        return registry.artifact_path(_INPUT_SOURCES[name].format(made.digest))
-    return registry.artifact_path(dispatch.input_key(made))
 
 
 @dataclass
@@ -212,7 +200,11 @@ def _progress_event(run: Run, line: bytes) -> ProgressEvent | None:
             phase=str(given["phase"])[:40],
             step=int(given["step"]),
             total=int(given["total"]),
-            metrics={str(key): float(value) for key, value in given["metrics"].items()},
+            metrics={
+                str(key): float(value)
+                for key, value in given["metrics"].items()
+                if math.isfinite(float(value))
+            },
             at=_moment(given["ts"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,6 +1,6 @@
 """Tables of training jobs: models, runs and their attempts, evaluations, releases and chats."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db import models
 from django.db.models import CheckConstraint, Q, UniqueConstraint
@@ -18,6 +18,15 @@ from training_jobs.querysets import (
     RunQuerySet,
     TurnQuerySet,
 )
+
+# Each metric with its words for people, in the order in which they are shown.
+METRICS: Final = {
+    "heldout_accuracy": "Prefers what members chose, on held-out pairs",
+    "adherence": "Prefers the better answer of the constitution's examples",
+    "adherence_probability": "How strongly it prefers the better answer",
+    "refusal_rate": "Declines harmful requests",
+    "over_refusal_rate": "Declines harmless requests",
+}
 
 
 class Model(models.Model):
@@ -59,6 +68,11 @@ class Model(models.Model):
     def storage_key(self) -> str:
         """Where the files lie in the artefact storage."""
         return f"models/{self.digest}"
+
+    @property
+    def release(self) -> "Release | None":
+        """The last time that it was put to the community."""
+        return next(iter(self.releases.all()), None)
 
 
 class Run(models.Model):
@@ -144,6 +158,12 @@ class Run(models.Model):
     def is_over(self) -> bool:
         """Say whether nothing can happen to this run any more."""
         return self.status not in self.NEXT
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Say whether the same work can be queued again: it was not done, and is nobody's chat."""
+        undone = {self.Status.FAILED, self.Status.CANCELLED}
+        return self.status in undone and self.recipe != self.Recipe.CHAT
 
 
 class Attempt(models.Model):
@@ -246,9 +266,21 @@ class Score(models.Model):
     def __str__(self) -> str:
         return f"{self.metric} {self.side}"
 
+    def estimate(self) -> dict[str, Any]:
+        """Return what a chart draws."""
+        return {
+            "label": self.get_side_display(),
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+        }
+
 
 class Sample(models.Model):
     """A prompt with both models' answers, shown blind: `after_first` hides which is which."""
+
+    hidden: bool  # what `feedback.review.as_shown` adds
 
     evaluation = models.ForeignKey(Evaluation, models.PROTECT, related_name="samples")
     prompt = models.TextField()
@@ -277,7 +309,11 @@ class Sample(models.Model):
 
 
 class Release(models.Model):
-    """A model put to the community: a poll about it, and the gate that it has to pass."""
+    """A model put to the community: a poll about it, and the gate that it has to pass.
+
+    A model that was not released, whether people said no, too few voted or the gate was not met,
+    may be put to the community again; never twice at a time, and not once it is released.
+    """
 
     class Status(models.TextChoices):
         PROPOSED = "proposed", "Before the community"
@@ -286,7 +322,7 @@ class Release(models.Model):
 
     NEXT: ClassVar = {Status.PROPOSED: {Status.RELEASED, Status.REJECTED}}
 
-    model = models.OneToOneField(Model, models.PROTECT, related_name="release")
+    model = models.ForeignKey(Model, models.PROTECT, related_name="releases")
     evaluation = models.ForeignKey(Evaluation, models.PROTECT, related_name="releases")
     poll = models.OneToOneField(Poll, models.PROTECT, related_name="release")
     status = models.CharField(max_length=10, choices=Status, default=Status.PROPOSED)
@@ -302,7 +338,12 @@ class Release(models.Model):
                 condition=Q(status="released", released_at__isnull=False)
                 | ~Q(status="released") & Q(released_at__isnull=True),
                 name="release_dated_exactly_when_released",
-            )
+            ),
+            UniqueConstraint(
+                fields=["model"],
+                condition=~Q(status="rejected"),
+                name="release_once_unless_rejected",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -311,6 +352,8 @@ class Release(models.Model):
 
 class Turn(models.Model):
     """A question to a released model in the playground, and its answer once the run has ended."""
+
+    hidden: bool  # what `feedback.review.as_shown` adds
 
     user = models.ForeignKey(User, models.PROTECT, related_name="+")
     release = models.ForeignKey(Release, models.PROTECT, related_name="turns")

@@ -88,7 +88,7 @@ class Told:
     Attributes:
         number: its place in the trail, from 1.
         at: when, as the trail writes it.
-        actor: who; None is the system.
+        actor: who, or a reference in place of the name; None is the system.
         words: what they did.
         subject: to what, in words.
         url: the page of the subject; "" where there is none.
@@ -116,18 +116,28 @@ def about(topic: str) -> Q:
     return wanted
 
 
-def tell(events: Iterable[AuditEvent], community: Community) -> list[Told]:
-    """Put events of one community in words, with the same few queries for any number of them."""
+def tell(events: Iterable[AuditEvent], community: Community, *, by_name: bool) -> list[Told]:
+    """Put events of one community in words, with the same few queries for any number of them.
+
+    Args:
+        events: of the community's trail.
+        community: whose they are.
+        by_name: whether people are named, as they are to members; everyone else reads the
+            references that the export has, such as user:17.
+    """
     rows = list(events)
-    names = _Names(rows, community)
+    names = _Names(rows, community, by_name=by_name)
     return [_told(event, names) for event in rows]
 
 
 class _Names:
     """What the events' keys stand for, looked up for all of them at once."""
 
-    def __init__(self, events: Sequence[AuditEvent], community: Community) -> None:
+    def __init__(
+        self, events: Sequence[AuditEvent], community: Community, *, by_name: bool
+    ) -> None:
         self.community = community
+        self.by_name = by_name
         keys: dict[str, set[int]] = {}
         for event in events:
             for name in (event.actor, event.subject, str(event.data.get("user", ""))):
@@ -142,7 +152,10 @@ class _Names:
 
     def user(self, name: str) -> User | None:
         noun, _, key = name.partition(":")
-        return self.users.get(int(key)) if noun == "user" and key.isdecimal() else None
+        person = self.users.get(int(key)) if noun == "user" and key.isdecimal() else None
+        if person is None or self.by_name:
+            return person
+        return User(name=name, is_scripted=person.is_scripted)
 
     def subject(self, event: AuditEvent) -> tuple[str, str]:
         """Return the words for an event's subject, and the address of its page."""
@@ -169,7 +182,7 @@ class _Names:
         if person is None or name == event.actor:
             return "the community", self._url("community_home")
         mark = " (scripted)" if person.is_scripted else ""
-        return f"{person}{mark}", self._url("community_members")
+        return f"{person}{mark}", self._url("community_members") if self.by_name else ""
 
     def _url(self, name: str, *keys: int | None) -> str:
         """Return the address of a page of the community; "" where a key is None, or no page is."""

@@ -13,7 +13,7 @@ from governance.models import AuditEvent, Ballot, Community, Membership, Poll, T
 from governance.querysets import Viewer
 from principles.models import Draft, Version
 from training_jobs import narration
-from training_jobs.models import Evaluation, Model, Release, Run, Score
+from training_jobs.models import METRICS, Evaluation, Model, Release, Run, Score
 from training_jobs.playground import current_release
 
 MOST_POLLS: Final = 6
@@ -22,12 +22,7 @@ MOST_DRAFTS: Final = 3
 LAST_EVENTS: Final = 7
 MOST_COUNTED: Final = 100
 
-METRICS: Final = {
-    "heldout_accuracy": "Prefers what members chose",
-    "adherence": "Keeps to the constitution's examples",
-    "refusal_rate": "Declines harmful requests",
-    "over_refusal_rate": "Declines harmless requests",
-}
+SHOWN_METRICS: Final = ("heldout_accuracy", "adherence", "refusal_rate", "over_refusal_rate")
 """The measures of the front page, in their order; the evaluation's own page has all of them."""
 
 
@@ -77,6 +72,7 @@ def community_overview(community: Community, user: Viewer) -> dict[str, Any]:
         "events": narration.tell(
             AuditEvent.objects.filter(community=community).order_by("-seq")[:LAST_EVENTS],
             community,
+            by_name=member is not None,
         ),
     }
 
@@ -170,13 +166,16 @@ def _stage(community: Community, version: Version | None, model: Any, polls: lis
 
 
 def _score_rows(evaluation: Evaluation | None) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Return the rows of the chart: each measure of `METRICS`, before and after."""
+    """Return the rows of the chart: each of `SHOWN_METRICS`, before and after."""
     if evaluation is None:
         return []
     found = {(score.metric, score.side): score for score in _overall(evaluation)}
     rows = [
-        (words, [_estimate(found[key]) for side in _SIDES if (key := (metric, side)) in found])
-        for metric, words in METRICS.items()
+        (
+            METRICS[metric],
+            [found[key].estimate() for side in _SIDES if (key := (metric, side)) in found],
+        )
+        for metric in SHOWN_METRICS
     ]
     return [row for row in rows if row[1]]
 
@@ -190,16 +189,6 @@ def _overall(evaluation: Evaluation) -> Iterator[Score]:
         for score in evaluation.scores.all()
         if not score.principle_key and score.value is not None
     )
-
-
-def _estimate(score: Score) -> dict[str, Any]:
-    return {
-        "label": score.get_side_display(),
-        "value": score.value,
-        "low": score.low,
-        "high": score.high,
-        "n": score.n,
-    }
 
 
 def _difference(evaluation: Evaluation | None) -> Score | None:
@@ -262,7 +251,7 @@ def _labels(community: Community, user: Viewer, version: Version | None) -> Iter
 
 def _duties(community: Community, member: Membership) -> Iterator[Need]:
     if member.role in {Membership.Role.MODERATOR, Membership.Role.STEWARD}:
-        waiting = ReviewItem.objects.filter(community=community, status=ReviewItem.Status.OPEN)
+        waiting = ReviewItem.objects.filter(community=community).waiting(timezone.now())
         if count := waiting.order_by()[:MOST_COUNTED].count():
             noun = "report waits" if count == 1 else "reports wait"
             url = _page("review_queue", community)

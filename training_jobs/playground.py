@@ -1,5 +1,6 @@
 """The playground: members ask a released model, and a worker answers."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
@@ -7,10 +8,12 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from feedback import review
 from governance.errors import BadInput, InvalidTransition
 from governance.models import Membership, User
 from training_jobs import dispatch, permissions
 from training_jobs.models import Release, Turn
+from training_jobs.querysets import TurnQuerySet
 
 LONGEST_QUESTION: Final = 2000
 
@@ -31,6 +34,18 @@ def current_release(community_id: int) -> Release | None:
     )
     assert release is None or isinstance(release, Release)
     return release
+
+
+def turns_of(user: User, community_id: int) -> TurnQuerySet:
+    """Return a person's questions to the community's models, the latest first."""
+    turns: TurnQuerySet = Turn.objects.of(user).filter(run__community=community_id)
+    return turns.select_related("run", "release__model")
+
+
+def as_shown(turns: Iterable[Turn], community_id: int, user: User) -> list[Turn]:
+    """Return turns with the words covered that moderators have hidden."""
+    fields = ("question", "answer")
+    return review.as_shown(turns, *fields, community_id=community_id, viewer=user)
 
 
 @transaction.atomic

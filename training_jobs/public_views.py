@@ -113,7 +113,9 @@ def trail(request: HttpRequest, slug: str) -> HttpResponse:
     found = Paginator(events.order_by("-seq"), EVENTS_A_PAGE).get_page(request.GET.get("page"))
     context |= {
         "events_page": found,
-        "events": narration.tell(found.object_list, community),
+        "events": narration.tell(
+            found.object_list, community, by_name=context["membership"] is not None
+        ),
         "topics": [(key, words) for key, (words, _) in narration.TOPICS.items()],
         "topic": topic if topic in narration.TOPICS else "",
     }

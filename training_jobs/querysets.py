@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from governance.querysets import ScopedQuerySet
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
 NUDGE_AFTER: Final = timedelta(seconds=5)
 REPEAT_AFTER: Final = timedelta(seconds=30)
 MOST_POINTS: Final = 20_000
+_LINE: Final = """
+    WITH RECURSIVE line AS (
+        SELECT %s::bigint AS id, 0 AS place
+        UNION ALL
+        SELECT (
+            SELECT max(to_model_id) FROM training_jobs_model_parents WHERE from_model_id = line.id
+        ), place + 1
+        FROM line WHERE id IS NOT NULL AND place < %s
+    )
+    SELECT id FROM line WHERE id IS NOT NULL AND place > 0 ORDER BY place
+"""
 
 
 class OfRun(ScopedQuerySet):
@@ -51,6 +63,12 @@ class ModelQuerySet(QuerySet[Any]):
     def usable_in(self, community_id: int) -> Self:
         """Models that a run of this community may start from."""
         return self.filter(Q(community_id=community_id) | Q(community=None))
+
+    def line_of(self, key: int, most: int) -> list[int]:
+        """Return the keys of the models that a model came from, the nearest first, in one query."""
+        with connection.cursor() as cursor:
+            cursor.execute(_LINE, [key, most])
+            return [pk for (pk,) in cursor.fetchall()]
 
     def base(self) -> Self:
         """Models that came with the installation."""

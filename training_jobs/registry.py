@@ -78,12 +78,24 @@ def adopt_files(directory: Path, promised: str) -> dict[str, str]:
         raise FilesRefused(
             f"The model's files have the digest {found[:12]}…, not the reported {promised[:12]}…."
         )
-    if source != target:
+    if source == target:
+        return listing
+    if _holds(target, promised):
+        # Another run made the same model: its files may be in use, so they stay where they are.
+        shutil.rmtree(source)
+    else:
         target.parent.mkdir(parents=True, exist_ok=True)
         # What lies there under the same name may be incomplete; what was just checked is not.
         shutil.rmtree(target, ignore_errors=True)
         source.replace(target)
     return listing
+
+
+def _holds(directory: Path, promised: str) -> bool:
+    try:
+        return directory.is_dir() and canonical.directory_digest(directory) == promised
+    except ValueError:
+        return False
 
 
 def register_model(

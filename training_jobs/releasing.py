@@ -89,8 +89,8 @@ def propose_release(*, evaluation_id: int, actor: User, rule: Rule, closes_at: d
         permissions.can_propose_release(actor, community_id),
         "Only a steward may put a model to the community.",
     )
-    if Release.objects.filter(model=model).exists():
-        raise InvalidTransition("This model has been put to the community before.")
+    if not may_be_proposed(model):
+        raise InvalidTransition("This model is before the community, or released, already.")
     gate = gate_of(evaluation.scores.all())
     poll = voting.open_poll(
         community_id=community_id,
@@ -111,6 +111,15 @@ def propose_release(*, evaluation_id: int, actor: User, rule: Rule, closes_at: d
         data={"model_digest": model.digest, "poll": poll.pk, "gate": gate},
     )
     return release
+
+
+def may_be_proposed(model: Model) -> bool:
+    """Say whether a model can be put to the community: no proposal of it is open, and none passed.
+
+    One that was not released may come back, whether the quorum was missed, the majority said no
+    or the gate was not met; each time is a proposal and a poll of its own.
+    """
+    return not model.releases.exclude(status=Release.Status.REJECTED).exists()
 
 
 def poll_text(evaluation: Evaluation, gate: dict[str, Any]) -> str:

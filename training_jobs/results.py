@@ -12,15 +12,17 @@ from typing import Any, Final
 
 from django.db import transaction
 
-from feedback import prompting
+from feedback import prompting, review
 from feedback.models import Prompt
 from governance import audit, canonical
 from governance.errors import RuleViolation
+from governance.querysets import Viewer
 from training_jobs import children, dispatch, registry
 from training_jobs.models import Evaluation, Model, Run, Sample, Score, Turn
 from training_jobs.verbs import Verb
 
 RESPONSES: Final = "responses.jsonl"
+MOST_SAMPLES: Final = 200
 # What has rows of its own, or is only of use while the run lasts, is not kept in the run's row.
 _NOT_KEPT: Final = {"scores", "samples", "listing", "text"}
 _LEFTOVERS: Final = ("checkpoint.pt", "reference.jsonl", "before.json", "after.json")
@@ -276,6 +278,16 @@ def _sample(evaluation: Evaluation, row: Mapping[str, Any], tagged: set[str]) ->
         after=_storable(str(row["candidate"])),
         harmful=row["kind"] == "harmful" or prompt in tagged,
         after_first=int(blind[:8], 16) % 2 == 0,
+    )
+
+
+def shown_samples(evaluation: Evaluation, viewer: Viewer) -> list[Sample]:
+    """Return the samples of an evaluation as `viewer` may see them, hidden texts covered."""
+    return review.as_shown(
+        evaluation.samples.all()[:MOST_SAMPLES],
+        *("prompt", "before", "after"),
+        community_id=evaluation.run.community_id,
+        viewer=viewer,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Task, shared_task
 from celery.signals import worker_init, worker_shutting_down
+from django.conf import settings
 
 from governance.errors import InvalidTransition
 from training_jobs import dispatch, launching
@@ -39,7 +40,11 @@ worker_init.connect(_shutdown.prepare)
 worker_shutting_down.connect(_shutdown.announce)
 
 
-@shared_task(bind=True, name=dispatch.EXECUTE_RUN, ignore_result=True)
+# The launcher ends a run at its wall clock; this is for a launcher that does not.
+_LIMIT = settings.RUN_WALL_CLOCK_SECONDS + 3600
+
+
+@shared_task(bind=True, name=dispatch.EXECUTE_RUN, ignore_result=True, time_limit=_LIMIT)
 def execute_run(self: "Task[[int], None]", run_id: int) -> None:
     """Do a run, unless another worker has it or it is over."""
     run = dispatch.claim_run(run_id=run_id, worker=str(self.request.hostname or ""))

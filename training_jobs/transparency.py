@@ -5,22 +5,24 @@ changes only with an event.
 """
 
 import hashlib
+import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from django.core.cache import cache
-from django.core.files import File
 from django.core.files.storage import storages
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from feedback.freezing import holds_hidden
 from feedback.models import Dataset
 from governance import audit
 from governance.canonical import canonical_json
@@ -29,6 +31,7 @@ from governance.models import AuditEvent, Community, Poll, Trail
 from governance.voting import ballot_record, voter_reference
 from principles.models import Version
 from principles.ratification import version_content
+from training_jobs import registry
 from training_jobs.models import Model
 
 SCHEMA: Final = "folkmoot.export/1"
@@ -39,6 +42,8 @@ _CHUNK: Final = 2000
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 _ZIP_MODE: Final = 0o100644 << 16
 _UNIX: Final = 3
+_PART: Final = "unfinished-"
+_LONGEST_WRITING: Final = 3600
 
 
 # --- where an export is written -------------------------------------------------------------------
@@ -223,16 +228,19 @@ def _write_versions(community: Community, writer: _Writer) -> int:
 def _write_datasets(community: Community, writer: _Writer, *, files: bool) -> int:
     """Copy the files of each frozen dataset, or write their listing.
 
-    Files that are not at hand are listed, too: it is not for the export to hide that they exist.
+    Files that are not at hand, or hold what moderators hid since, are listed, too: it is not for
+    the export to hide that they exist.
     """
-    frozen = Dataset.objects.filter(community=community, status=Dataset.Status.FROZEN)
+    frozen = Dataset.objects.filter(
+        community=community, status=Dataset.Status.FROZEN
+    ).select_related("version")
     found = {dataset.digest: dataset for dataset in frozen.order_by("-pk")}
     storage = storages["artifacts"]
     for digest, dataset in sorted(found.items()):
-        names = sorted(dataset.listing)
-        if files and all(storage.exists(f"{dataset.storage_key}/{name}") for name in names):
-            for name in names:
-                with storage.open(f"{dataset.storage_key}/{name}") as file:
+        paths = {name: f"{dataset.storage_key}/{name}" for name in sorted(dataset.listing)}
+        if files and all(map(storage.exists, paths.values())) and not holds_hidden(dataset):
+            for name, path in paths.items():
+                with storage.open(path) as file:
                     writer.write(f"datasets/{digest}/{name}", _blocks(file))
         else:
             listing = {"files": dataset.listing}
@@ -260,28 +268,38 @@ def _write_models(community: Community, writer: _Writer) -> int:
 def open_zip(community: Community, *, dataset_files: bool) -> IO[bytes]:
     """Return a community's export as an open zip file, made anew only when the trail has grown.
 
+    A zip file appears under its name when it is whole, and what somebody reads stays readable to
+    them when it is replaced. Two who ask at once may both make it, of the same bytes.
+
     Raises:
         BadInput: it is too large for a zip file.
     """
-    storage = storages["artifacts"]
-    folder = f"exports/{community.pk}-{'members' if dataset_files else 'everyone'}"
+    kind = "members" if dataset_files else "everyone"
+    folder = registry.artifact_path(f"exports/{community.pk}-{kind}")
     head = Trail.objects.values_list("head", flat=True).get(community=community)
-    if storage.exists(f"{folder}/{head}.zip"):
-        kept: IO[bytes] = storage.open(f"{folder}/{head}.zip")
-        return kept
-    made = tempfile.TemporaryFile()  # noqa: SIM115 - the response that streams it closes it
-    try:
-        written = write_zip(community_id=community.pk, file=made, dataset_files=dataset_files)
-    except BaseException:
-        made.close()
-        raise
-    made.seek(0)
-    if storage.exists(folder):
-        for older in storage.listdir(folder)[1]:
-            storage.delete(f"{folder}/{older}")
-    storage.save(f"{folder}/{written['head']}.zip", File(made))
-    made.seek(0)
+    with suppress(FileNotFoundError):
+        return (folder / f"{head}.zip").open("rb")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=_PART, dir=folder) as unfinished:
+        path = Path(unfinished) / "export.zip"
+        with path.open("wb") as file:
+            written = write_zip(community_id=community.pk, file=file, dataset_files=dataset_files)
+        made = path.open("rb")
+        path.replace(folder / f"{written['head']}.zip")
+    if Trail.objects.filter(community=community, head=written["head"]).exists():
+        _clear(folder, keep=f"{written['head']}.zip")
     return made
+
+
+def _clear(folder: Path, *, keep: str) -> None:
+    """Remove the exports of earlier heads, and what those left who were killed while they wrote."""
+    for path in folder.glob("*.zip"):
+        if path.name != keep:
+            path.unlink(missing_ok=True)
+    for path in folder.glob(f"{_PART}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _LONGEST_WRITING:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 # --- verification on the site ---------------------------------------------------------------------

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("c/<slug:slug>/runs/new/", views.run_create, name="run_create"),
     path("c/<slug:slug>/runs/<int:pk>/", views.run_detail, name="run_detail"),
     path("c/<slug:slug>/runs/<int:pk>/curves/", views.run_curves, name="run_curves"),
+    path("c/<slug:slug>/runs/<int:pk>/again/", views.run_again, name="run_again"),
     path("c/<slug:slug>/runs/<int:pk>/cancel/", views.run_cancel, name="run_cancel"),
     path("c/<slug:slug>/models/", views.model_list, name="model_list"),
     path("c/<slug:slug>/models/<int:pk>/", views.model_detail, name="model_detail"),

@@ -12,11 +12,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from feedback.permissions import can_moderate
 from governance.errors import RuleViolation
-from governance.models import User
-from governance.tally import Rule
+from governance.models import Community, Membership, User
+from governance.tally import DEFAULT_RULE, Rule
 from governance.web import community_context, page
-from training_jobs import children, dispatch, permissions, registry, releasing
+from training_jobs import children, dispatch, permissions, registry, releasing, results
 from training_jobs import playground as playing
 from training_jobs.forms import (
     EvaluationForm,
@@ -26,7 +27,7 @@ from training_jobs.forms import (
     RunForm,
     TrainingForm,
 )
-from training_jobs.models import Evaluation, Model, Release, Run, Score, Turn
+from training_jobs.models import METRICS, Evaluation, Model, Release, Run, Score, Turn
 
 PAGE_SIZE: Final = 25
 SHOWN_TURNS: Final = 20
@@ -50,23 +51,33 @@ RECIPES: Final[dict[str, tuple[type[RunForm], Callable[..., Run], str]]] = {
     ),
 }
 
-# Each metric with its words for people, in the order in which they are shown.
-METRICS: Final = {
-    "heldout_accuracy": "Prefers what members chose, on held-out pairs",
-    "adherence": "Prefers the better answer of the constitution's examples",
-    "adherence_probability": "How strongly it prefers the better answer",
-    "refusal_rate": "Declines harmful requests",
-    "over_refusal_rate": "Declines harmless requests",
-}
-# Each curve with its words, and whether it is among the first that a reader wants.
+# Each curve with its words, its notation, and whether it is among the first that a reader wants.
 CURVES: Final = {
-    "loss": ("Loss", True),
-    "accuracy": ("Pairs preferred as the members did", True),
-    "margin": ("Margin between chosen and rejected", True),
-    "learning_rate": ("Learning rate", False),
-    "grad_norm": ("Gradient norm", False),
-    "tokens_per_second": ("Tokens per second", False),
-    "prompts_per_second": ("Prompts per second", False),
+    "loss": ("Loss", "", True),
+    "accuracy": ("Pairs preferred as the members did", "percent", True),
+    "margin": ("Margin between chosen and rejected", "", True),
+    "learning_rate": ("Learning rate", "", False),
+    "grad_norm": ("Gradient norm", "", False),
+    "tokens_per_second": ("Tokens per second", "", False),
+    "prompts_per_second": ("Prompts per second", "", False),
+}
+# What recipes report, with its words and its unit.
+RESULTS: Final = {
+    "pairs": ("Pairs trained on", ""),
+    "skipped_pairs": ("Pairs left out", ""),
+    "epochs": ("Passes over the pairs", ""),
+    "steps": ("Steps", ""),
+    "prompts": ("Prompts", ""),
+    "responses": ("Responses", ""),
+    "unusable_prompts": ("Prompts without two different answers", ""),
+    "tokens": ("Tokens", ""),
+    "sampled_tokens": ("Tokens sampled", ""),
+    "seconds": ("Time taken", "s"),
+    "peak_rss_mb": ("Most memory used", "MB"),
+    "precision": ("Precision of numbers", ""),
+    "device": ("Computed on", ""),
+    "suite_name": ("Suite", ""),
+    "matcher": ("Refusals found by", ""),
 }
 
 
@@ -135,6 +146,8 @@ def run_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "phase": run.progress.order_by("-pk").values_list("phase", flat=True).first(),
         "can_cancel": not run.is_over
         and permissions.can_cancel_runs(request.user, run.community_id),
+        "can_repeat": run.may_be_repeated
+        and permissions.can_queue_runs(request.user, run.community_id),
     }
     if request.htmx:  # type: ignore[attr-defined]
         response = page(request, "training_jobs/run_detail.html", "run-progress", context)
@@ -143,7 +156,7 @@ def run_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             response["HX-Refresh"] = "true"
         return response
     context |= {
-        "attempts": run.attempts.all(),
+        "attempts": run.attempts.order_by("-number")[:MANY],
         "inputs": sorted(run.manifest["inputs"].items()),
         "options": sorted(run.manifest["options"].items()),
         "packages": sorted(run.manifest["packages"].items()),
@@ -166,6 +179,21 @@ def run_curves(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(run)
     return page(request, "training_jobs/run_detail.html", "run-curves", context)
+
+
+@login_required
+@require_POST
+def run_again(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Queue the work of a run that failed or was cancelled once more."""
+    community_context(request, slug)
+    run = _run(request, slug, pk)
+    try:
+        again = dispatch.queue_again(run_id=run.pk, actor=_person(request))
+    except RuleViolation as error:
+        messages.error(request, str(error))
+        return redirect(run)
+    messages.success(request, f"The work of run {run.pk} is queued again.")
+    return redirect(again)
 
 
 @login_required
@@ -193,8 +221,8 @@ def model_list(request: HttpRequest, slug: str) -> HttpResponse:
     context = community_context(request, slug)
     models = (
         Model.objects.usable_in(context["community"].pk)
-        .select_related("version__constitution__community", "dataset__community", "release")
-        .prefetch_related("evaluations__scores")
+        .select_related("version__constitution__community", "dataset__community")
+        .prefetch_related("evaluations__scores", "releases")
         .order_by("-pk")
     )
     context |= {"models": _paginate(request, models)}
@@ -251,10 +279,13 @@ def evaluation_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "differences": _differences(scores),
         "by_principle": _sides(scores, principle=True, titles=_titles(evaluation)),
         "scores": [(_score_words(score, _titles(evaluation)), score) for score in scores],
-        "samples": evaluation.samples.all()[:MANY],
-        "gate": release.gate if release else releasing.gate_of(scores),
+        "can_moderate": can_moderate(request.user, context["community"].pk),
+        "samples": results.shown_samples(evaluation, request.user),
+        "gate": release.gate
+        if release and release.evaluation_id == evaluation.pk
+        else releasing.gate_of(scores),
         "release": release,
-        "can_propose": release is None
+        "can_propose": releasing.may_be_proposed(evaluation.model)
         and permissions.can_propose_release(request.user, context["community"].pk),
     }
     return page(request, "training_jobs/evaluation_detail.html", "evaluation", context)
@@ -289,6 +320,7 @@ def release_create(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "evaluation": evaluation,
         "gate": gate,
         "text": releasing.poll_text(evaluation, gate),
+        "sentence": _sentence(form, context["community"]),
         "nav_current": "model_list",
     }
     status = 422 if form.errors else 200
@@ -318,11 +350,9 @@ def playground(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("playground", slug)
     turns: list[Turn] = []
     if request.user.is_authenticated:
-        turns = list(
-            Turn.objects.of(_person(request))
-            .filter(run__community=community)
-            .select_related("run", "release__model")[:SHOWN_TURNS]
-        )
+        person = _person(request)
+        latest = playing.turns_of(person, community.pk)[:SHOWN_TURNS]
+        turns = playing.as_shown(latest, community.pk, person)
     context |= {
         "form": form,
         "release": playing.current_release(community.pk),
@@ -336,6 +366,13 @@ def playground(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 # --- what the pages share -------------------------------------------------------------------------
+
+
+def _sentence(form: ReleaseForm, community: Community) -> str:
+    """Say what the rule in a form means; "" while the form does not make one."""
+    members = Membership.objects.filter(community=community).active().count()
+    rule = form.cleaned_data.get("rule") if form.is_bound else DEFAULT_RULE
+    return rule.sentence(members) if rule is not None and members else ""
 
 
 def _person(request: HttpRequest) -> User:
@@ -381,39 +418,35 @@ def _evaluation(request: HttpRequest, slug: str, pk: int) -> Evaluation:
 def _waiting_before(run: Run) -> int:
     if run.status != Run.Status.QUEUED:
         return 0
-    return Run.objects.filter(pk__lt=run.pk, status__in=["queued", "running"]).count()
+    return Run.objects.work().filter(pk__lt=run.pk, status__in=["queued", "running"]).count()
 
 
-def _facts(result: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return the plain values of a result, with words for their keys."""
+def _facts(result: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    """Return what a recipe reported, in words and with units."""
     return [
-        (key.replace("_", " ").capitalize(), value)
-        for key, value in result.items()
-        if isinstance(value, (int, float, str)) and not key.endswith("digest") and key != "recipe"
+        (words, result[key], unit)
+        for key, (words, unit) in RESULTS.items()
+        if isinstance(result.get(key), (int, float, str))
     ]
 
 
 def _curves(run: Run) -> dict[str, list[dict[str, Any]]]:
     points = run.progress.curves()
     curves: dict[str, list[dict[str, Any]]] = {"first": [], "more": []}
-    for name, (words, is_first) in CURVES.items():
+    for name, (words, unit, is_first) in CURVES.items():
         if len(points.get(name, ())) > 1:
-            curve = {"title": words, "name": name, "series": {words: points[name]}}
+            curve = {"title": words, "unit": unit, "series": {words: points[name]}}
             curves["first" if is_first else "more"].append(curve)
     return curves
 
 
 def _ancestors(model: Model) -> list[Model]:
     """Return the models that this one came from, the nearest first."""
-    found: list[Model] = []
-    current: Model | None = model
-    while current is not None and len(found) < MANY:
-        current = current.parents.select_related(
-            "version__constitution__community", "dataset__community"
-        ).first()
-        if current is not None:
-            found.append(current)
-    return found
+    line = Model.objects.line_of(model.pk, MANY)
+    found = Model.objects.select_related(
+        "version__constitution__community", "dataset__community"
+    ).in_bulk(line)
+    return [found[pk] for pk in line]
 
 
 def _headline(model: Model) -> dict[str, Score]:
@@ -454,13 +487,13 @@ def _sides(
         if principle:
             words = (titles or {}).get(score.principle_key, score.principle_key)
         if score.value is not None:
-            rows.setdefault(words, []).append(_estimate(score))
+            rows.setdefault(words, []).append(score.estimate())
     return list(rows.items())
 
 
 def _differences(scores: Iterable[Score]) -> list[tuple[str, list[dict[str, Any]]]]:
     return [
-        (_score_words(score, {}), [_estimate(score)])
+        (_score_words(score, {}), [score.estimate()])
         for score in sorted(scores, key=_place)
         if score.side == Score.Side.DIFFERENCE
         and not score.principle_key
@@ -471,13 +504,3 @@ def _differences(scores: Iterable[Score]) -> list[tuple[str, list[dict[str, Any]
 def _place(score: Score) -> int:
     known = list(METRICS)
     return known.index(score.metric) if score.metric in known else len(known)
-
-
-def _estimate(score: Score) -> dict[str, Any]:
-    return {
-        "label": score.get_side_display(),
-        "value": score.value,
-        "low": score.low,
-        "high": score.high,
-        "n": score.n,
-    }

@@ -29,7 +29,6 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "template_partials",
@@ -131,13 +130,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {
-    "training_jobs.execute_run": {"queue": "compute"},
-}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 3600  # in seconds; runs have a limit of their own
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "close due polls": {"task": "governance.close_due_polls", "schedule": timedelta(seconds=5)},
@@ -209,9 +206,10 @@ CACHES = {
 }
 
 # --- API ----------------------------------------------------------------------------------------
+API_TOKEN_DAYS = env.integer("API_TOKEN_DAYS", 90, minimum=1)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "governance.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
@@ -229,7 +227,13 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Folkmoot",
-    "DESCRIPTION": "Communities write, vote into force and test the constitution of an AI model.",
+    "DESCRIPTION": (
+        "Communities write, vote into force and test the constitution of an AI model.\n\n"
+        "What is public needs no account. For the rest, make a token on the page *My API token* "
+        "(in your menu) or with `POST /api/v1/token/`, and send it with each request: "
+        "`Authorization: Token …`. Each person has one token; a new one ends the earlier. It runs "
+        f"out after {API_TOKEN_DAYS} days, and ends when you revoke it or change your password."
+    ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -172,8 +172,9 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
 
 
 class ReviewItemSerializer(serializers.ModelSerializer[ReviewItem]):
-    """Reported content, for moderators."""
+    """Reported content, for moderators; a claim that ran out is none."""
 
+    status = serializers.ChoiceField(choices=ReviewItem.Status.choices, source="standing")
     claimed_by = PersonSerializer(allow_null=True)
     reports = serializers.IntegerField(source="times", read_only=True)
 
@@ -190,6 +191,13 @@ class ReviewItemSerializer(serializers.ModelSerializer[ReviewItem]):
             "reports",
             "created_at",
         )
+
+    def to_representation(self, item: ReviewItem) -> dict[str, Any]:
+        """Return the item as it stands: an open one is nobody's."""
+        shown = super().to_representation(item)
+        if item.standing == ReviewItem.Status.OPEN:
+            shown |= {"claimed_by": None, "claim_expires_at": None}
+        return shown
 
 
 class DecideSerializer(serializers.Serializer[Any]):

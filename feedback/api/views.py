@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import Count, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status as http
 from rest_framework.exceptions import ValidationError
@@ -18,7 +19,14 @@ from rest_framework.views import APIView
 
 from feedback import freezing, labelling, permissions, prompting, review
 from feedback.api import serializers as shapes
-from feedback.models import Assignment, Dataset, Decision, Prompt, ReviewItem
+from feedback.models import (
+    Assignment,
+    Dataset,
+    Decision,
+    Prompt,
+    ReviewItem,
+    ReviewItemQuerySet,
+)
 from governance.models import Community, User
 
 # --- prompts --------------------------------------------------------------------------------------
@@ -149,8 +157,7 @@ class ReviewListView(ListAPIView[ReviewItem]):
 
     def get_queryset(self) -> QuerySet[ReviewItem]:
         """Return the undecided items, the most reported first; moderators only."""
-        items = _items(self.request, self.kwargs["slug"])
-        return items.exclude(status=ReviewItem.Status.DECIDED).order_by("-times", "pk")
+        return _items(self.request, self.kwargs["slug"]).undecided(timezone.now())
 
 
 class ReviewItemView(APIView):
@@ -289,14 +296,16 @@ def _assignment(request: Request, slug: str, pk: int) -> Assignment:
     )
 
 
-def _items(request: Request, slug: str) -> QuerySet[Any]:
+def _items(request: Request, slug: str) -> ReviewItemQuerySet:
     """Return the items of a community for its moderators; nobody else learns that there are any."""
     community = _community(request, slug)
     if not permissions.can_moderate(request.user, community.pk):
         raise Http404
-    items: QuerySet[ReviewItem] = ReviewItem.objects.filter(community=community)
-    return items.select_related("claimed_by").annotate(times=Count("reports"))
+    items: ReviewItemQuerySet = ReviewItem.objects.filter(community=community)
+    return items
 
 
 def _item_data(request: Request, slug: str, pk: int) -> Any:
-    return shapes.ReviewItemSerializer(get_object_or_404(_items(request, slug), pk=pk)).data
+    items = _items(request, slug).at(timezone.now()).select_related("claimed_by")
+    item = get_object_or_404(items.annotate(times=Count("reports")), pk=pk)
+    return shapes.ReviewItemSerializer(item).data

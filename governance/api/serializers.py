@@ -25,7 +25,7 @@ class TokenRequestSerializer(serializers.Serializer[Any]):
 
 
 class TokenSerializer(serializers.Serializer[Any]):
-    """What `Authorization: Token …` takes."""
+    """What `Authorization: Token …` takes; it cannot be read again later."""
 
     token = serializers.CharField()
 

@@ -1,6 +1,6 @@
 """API of people, communities and polls: a serializer for the shape, then the verb of the pages."""
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account import app_settings as account_settings
 from allauth.account.adapter import get_adapter
@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import status as http
-from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -19,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from governance import membership, permissions, voting
+from governance import membership, permissions, tokens, voting
 from governance.api import serializers as shapes
 from governance.errors import InvalidTransition
 from governance.models import Ballot, Community, Invitation, Membership, Poll, User
@@ -45,7 +44,7 @@ class TokenView(APIView):
 
     @extend_schema(request=shapes.TokenRequestSerializer, responses=shapes.TokenSerializer)
     def post(self, request: Request) -> Response:
-        """Return the person's token."""
+        """Make the person a token, which ends the one they had."""
         given = _shape(shapes.TokenRequestSerializer, request)
         try:
             person = get_adapter().authenticate(
@@ -62,8 +61,7 @@ class TokenView(APIView):
             and not EmailAddress.objects.filter(user=person, verified=True).exists()
         ):
             raise ValidationError({"detail": "Confirm your e-mail address first."})
-        token, _ = Token.objects.get_or_create(user=person)
-        return Response({"token": token.key})
+        return Response({"token": tokens.make(actor=cast("User", person))})
 
 
 class MeView(APIView):

@@ -3,10 +3,9 @@
 They only format and lay out what they are given; none reads the database.
 """
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import nh3
 from django import template
 from django.template.context import Context
+from django.template.defaultfilters import stringfilter
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
@@ -28,7 +28,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince, timeuntil
 from markdown_it import MarkdownIt
 
-from governance import charts
+from governance import charts, tally
 
 register = template.Library()
 
@@ -61,16 +61,46 @@ def _number(value: object) -> float | None:
 
 @register.filter
 def percent(value: object, whole: object = 1) -> str:
-    """Return `value` (of `whole`) as a percentage with one decimal, cut and never rounded up.
+    """Return a measured share, `value` (of `whole`), as a percentage with one decimal.
 
-    2/3 is 66.6 %, so that a share below a threshold never reads as if it had reached it.
+    Rounds half to even, as `tally.percent` does. Shares of votes are shown by that function, since
+    they are held against a threshold.
     """
     part, total = _exact(value), _exact(whole)
     if part is None or not total:
         return NOTHING
-    tenths = int(abs(part / total) * 1000)
-    sign = "\N{MINUS SIGN}" if part / total < 0 and tenths else ""
-    return f"{sign}{tenths // 10}.{tenths % 10}{NARROW_SPACE}%"
+    return f"{_tenths(part / total)}{NARROW_SPACE}%"
+
+
+@register.filter
+def percent_to(low: object, high: object) -> str:
+    """Return an interval of shares: "54.0 to 75.8 %"; nothing where it has no ends."""
+    first, last = _exact(low), _exact(high)
+    if first is None or last is None:
+        return ""
+    return f"{_tenths(first)} to {_tenths(last)}{NARROW_SPACE}%"
+
+
+@register.filter
+def points(value: object) -> str:
+    """Return a difference of two shares in percentage points: "+3.0"."""
+    exact = _exact(value)
+    return NOTHING if exact is None else _tenths(exact, plus="+")
+
+
+@register.filter
+def points_to(low: object, high: object) -> str:
+    """Return an interval of differences, in percentage points, both with their signs."""
+    if _exact(low) is None or _exact(high) is None:
+        return ""
+    return f"{points(low)} to {points(high)}"
+
+
+def _tenths(share: Fraction, *, plus: str = "") -> str:
+    """Return hundred times a share with one decimal, its sign before it."""
+    tenths = round(abs(share) * 1000)
+    sign = ("\N{MINUS SIGN}" if share < 0 else plus) if tenths else ""
+    return f"{sign}{tenths // 10}.{tenths % 10}"
 
 
 @register.filter
@@ -81,6 +111,12 @@ def figure(value: object, digits: int = 3) -> str:
         return NOTHING
     text = f"{float(exact):,.{digits}f}" if exact.denominator != 1 else f"{int(exact):,}"
     return text.replace(",", NARROW_SPACE).replace("-", "\N{MINUS SIGN}")
+
+
+@register.filter
+def unbroken(text: object) -> str:
+    """Return a sentence whose percent signs stay with their numbers."""
+    return str(text).replace(" %", f"{NARROW_SPACE}%")
 
 
 # --- digests, times, people -----------------------------------------------------------------------
@@ -166,28 +202,12 @@ def markdown(text: object) -> SafeString:
     return mark_safe(clean)  # noqa: S308 - nh3 has just sanitised it.
 
 
-class DiffPart(NamedTuple):
-    """A stretch of a word diff: `op` is `same`, `insert` or `delete`."""
-
-    op: str
-    text: str
-
-
-@register.simple_tag
-def word_diff(old: str, new: str) -> list[DiffPart]:
-    """Return the word-by-word difference of two texts, deletions before insertions."""
-    before, after = re.findall(r"\s+|\w+|[^\w\s]", old), re.findall(r"\s+|\w+|[^\w\s]", new)
-    parts: list[DiffPart] = []
-    matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
-    for op, a_from, a_to, b_from, b_to in matcher.get_opcodes():
-        if op == "equal":
-            parts.append(DiffPart("same", "".join(before[a_from:a_to])))
-            continue
-        if a_to > a_from:
-            parts.append(DiffPart("delete", "".join(before[a_from:a_to])))
-        if b_to > b_from:
-            parts.append(DiffPart("insert", "".join(after[b_from:b_to])))
-    return parts
+@register.filter(is_safe=True)
+@stringfilter
+def sentence_case(text: str) -> str:
+    """Return a heading in which only the first word begins with a capital: "Sign In", "Sign in"."""
+    head = text.lstrip()
+    return head[:1] + re.sub(r"(?<=[\s-])[A-Z](?=[a-z])", lambda found: found[0].lower(), head[1:])
 
 
 # --- icons and states -----------------------------------------------------------------------------
@@ -225,7 +245,7 @@ STATES: dict[str, State] = {
     # polls
     "scheduled": State("info", "clock", "Scheduled"),
     "deliberating": State("info", "speech", "In deliberation"),
-    "open": State("live", "poll", "Open"),
+    "open": State("info", "poll", "Open"),
     "closed": State("quiet", "lock", "Closed"),
     "passed": State("good", "check", "Passed"),
     "adopted": State("good", "check", "Adopted"),
@@ -238,8 +258,8 @@ STATES: dict[str, State] = {
     "tied": State("warn", "alert", "Tied"),
     # runs, evaluations and other long work
     "queued": State("quiet", "clock", "Queued"),
-    "running": State("live", "cycle", "Running"),
-    "building": State("live", "cycle", "Building"),
+    "running": State("info", "cycle", "Running"),
+    "building": State("info", "cycle", "Building"),
     "succeeded": State("good", "check", "Succeeded"),
     "done": State("good", "check", "Done"),
     "completed": State("good", "check", "Completed"),
@@ -248,11 +268,11 @@ STATES: dict[str, State] = {
     "stopped": State("quiet", "minus", "Stopped"),
     "expired": State("quiet", "clock", "Expired"),
     # labels and datasets
-    "leased": State("live", "pencil", "With an annotator"),
+    "leased": State("info", "pencil", "With an annotator"),
     "labelled": State("good", "check", "Labelled"),
     "skipped": State("quiet", "minus", "Skipped"),
-    "collecting": State("live", "pencil", "Collecting"),
-    "freezing": State("live", "cycle", "Being frozen"),
+    "collecting": State("info", "pencil", "Collecting"),
+    "freezing": State("info", "cycle", "Being frozen"),
     "frozen": State("good", "seal", "Frozen"),
     # models and releases
     "candidate": State("info", "model", "Candidate"),
@@ -260,7 +280,7 @@ STATES: dict[str, State] = {
     "retired": State("quiet", "archive", "Retired"),
     # review
     "pending": State("info", "clock", "Pending"),
-    "claimed": State("live", "eye", "Being reviewed"),
+    "claimed": State("info", "eye", "Being reviewed"),
     "decided": State("good", "check", "Decided"),
     "keep": State("good", "check", "Kept"),
     "hide": State("warn", "eye-off", "Hidden"),
@@ -442,6 +462,34 @@ def veil(content: str, reason: str = "", codes: Sequence[str] = ()) -> str:
 # --- charts ---------------------------------------------------------------------------------------
 
 
+class Notation(NamedTuple):
+    """How the values of a chart are written: on its axis, in its table, and as intervals."""
+
+    tick: Callable[[float], str]
+    value: Callable[[object], str]
+    interval: Callable[[object, object], str]
+
+
+def _percent_tick(value: float) -> str:
+    return f"{charts.tick_label(value * 100)}{NARROW_SPACE}%".replace("-", "\N{MINUS SIGN}")
+
+
+def _points_tick(value: float) -> str:
+    plus = "+" if value > 0 else ""
+    return plus + charts.tick_label(value * 100).replace("-", "\N{MINUS SIGN}")
+
+
+NOTATIONS = {
+    "": Notation(
+        charts.tick_label,
+        partial(figure, digits=4),
+        lambda low, high: f"{figure(low, 4)} to {figure(high, 4)}",
+    ),
+    "percent": Notation(_percent_tick, percent, percent_to),
+    "points": Notation(_points_tick, points, points_to),
+}
+
+
 @cache
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "chart"
@@ -463,6 +511,7 @@ def line_chart(
     x_label: str = "step",
     y_label: str = "",
     description: str = "",
+    unit: str = "",
     *,
     y_from_zero: bool = False,
 ) -> dict[str, object]:
@@ -474,12 +523,22 @@ def line_chart(
         x_label: words under the x axis.
         y_label: words over the y axis, with the unit.
         description: what a reader should see in it, in a sentence.
+        unit: `percent` where the values are shares.
         y_from_zero: whether the y axis must include zero.
     """
     curves = _series(series)
-    chart = charts.line_chart(curves, y_from_zero=y_from_zero)
+    notation = NOTATIONS[unit]
+    chart = charts.line_chart(curves, y_from_zero=y_from_zero, tick=notation.tick)
     return {
         "chart": chart,
+        "lines": [
+            {
+                "label": line.label,
+                "count": line.count,
+                **{name: notation.value(getattr(line, name)) for name in ("last", "low", "high")},
+            }
+            for line in chart.lines
+        ],
         "title": title,
         "id": f"chart-{_slug(title)}",
         "x_label": x_label,
@@ -526,6 +585,7 @@ def interval_chart(
     title: str,
     x_label: str = "",
     description: str = "",
+    unit: str = "percent",
     method: str = "95 % interval",
     low: float | None = None,
     high: float | None = None,
@@ -540,6 +600,7 @@ def interval_chart(
         title: what the chart shows; also its accessible name.
         x_label: words under the axis, with the unit.
         description: what a reader should see in it, in a sentence.
+        unit: `percent` for shares, `points` for differences of shares, "" for plain numbers.
         method: how the intervals were made, for the table's heading.
         low: left end of the axis.
         high: right end of the axis.
@@ -547,23 +608,45 @@ def interval_chart(
         reference_label: what the mark means.
     """
     given = [_row(row) for row in rows]
-    chart = charts.interval_chart(given, low=low, high=high, reference=reference)
+    notation = NOTATIONS[unit]
+    chart = charts.interval_chart(
+        given, low=low, high=high, reference=reference, tick=notation.tick
+    )
     labels: list[str] = []
     for row in given:
         labels += [e.label for e in row.estimates if e.label and e.label not in labels]
     return {
         "chart": chart,
-        "rows": given,
+        "rows": [
+            {
+                "label": row.label,
+                "estimates": [
+                    {
+                        "label": e.label,
+                        "value": notation.value(e.value),
+                        "interval": "" if e.low is None else notation.interval(e.low, e.high),
+                        "n": e.n,
+                    }
+                    for e in row.estimates
+                ],
+            }
+            for row in given
+        ],
         "legend": labels,
         "title": title,
         "id": f"chart-{_slug(title)}",
         "x_label": x_label,
         "description": description,
         "method": method,
-        "reference": reference,
+        "reference": None if reference is None else notation.tick(reference),
         "reference_label": reference_label,
         "empty": not given,
     }
+
+
+def _share(part: int, whole: int, edge: Fraction | None = None) -> str:
+    """Return a share of votes as the rule itself writes it."""
+    return unbroken(tally.percent(part, whole, edge=edge))
 
 
 @dataclass(frozen=True)
@@ -621,15 +704,29 @@ def tally_chart(
         marks.append(("threshold", words, limit * bases.get(base, cast)))
     if wanted is not None:
         counted = "yes" if quorum_kind == "approval" else "ballots"
-        words = f"Quorum: {counted} from {percent(wanted)} of the electorate"
-        marks.append(("quorum", words, wanted * total))
+        marks.append(("quorum", f"Quorum: {math.ceil(wanted * total)} {counted}", wanted * total))
+    # What a share is held against, so that none reads as if it had reached it.
+    edges = {
+        ("yes", "cast"): limit if base == "cast" else None,
+        ("yes", "eligible"): limit
+        if base == "eligible"
+        else wanted
+        if quorum_kind == "approval"
+        else None,
+    }
     rows = [
-        TallyRow(key, label, count, percent(count, cast), percent(count, total))
+        TallyRow(
+            key,
+            label,
+            count,
+            _share(count, cast, edges.get((key, "cast"))),
+            _share(count, total, edges.get((key, "eligible"))),
+        )
         for key, label, count in parts
     ]
     silent = total - cast
     if silent:
-        rows.append(TallyRow("silent", "Did not vote", silent, NOTHING, percent(silent, total)))
+        rows.append(TallyRow("silent", "Did not vote", silent, NOTHING, _share(silent, total)))
     return {
         "bar": charts.tally_bar(parts, total=total, marks=marks),
         "rows": rows,
@@ -637,7 +734,7 @@ def tally_chart(
         "id": f"chart-{_slug(title)}",
         "cast": cast,
         "eligible": total,
-        "turnout": percent(cast, total),
+        "turnout": _share(cast, total, wanted if quorum_kind == "participation" else None),
     }
 
 
@@ -657,21 +754,3 @@ def histogram(
         "id": f"chart-{_slug(title)}",
         "x_label": x_label,
     }
-
-
-@register.simple_tag
-def interval_glyph(
-    value: object,
-    low: object = None,
-    high: object = None,
-    minimum: object = None,
-    maximum: object = None,
-) -> charts.IntervalGlyph:
-    """Return the coordinates of the small drawing of `components/interval.html`, over 0 to 1."""
-    return charts.interval_glyph(
-        _number(value) or 0.0,
-        _number(low),
-        _number(high),
-        minimum=_number(minimum) or 0.0,
-        maximum=1.0 if (end := _number(maximum)) is None else end,
-    )

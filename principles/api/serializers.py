@@ -9,6 +9,8 @@ from principles.compilation import HAZARDS
 from principles.drafting import GREATEST_WEIGHT, LIMITS, LONGEST_EXAMPLE, MOST_EXAMPLES
 from principles.models import Draft, PrincipleText, Version
 
+REVISION_READ = "the revision that you had read: a change of any other is refused with 409"
+
 
 class ExampleSerializer(serializers.Serializer[Any]):
     """An example: a prompt, an answer that keeps the principle and one that breaks it."""
@@ -33,6 +35,12 @@ class PrincipleSerializer(serializers.Serializer[PrincipleText]):
     weight = serializers.IntegerField()
 
 
+class DraftPrincipleSerializer(PrincipleSerializer):
+    """A principle as a draft has it now; `revision` counts its changes."""
+
+    revision = serializers.IntegerField()
+
+
 class PrincipleWriteSerializer(serializers.Serializer[Any]):
     """What a principle is written with; what is left out is emptied."""
 
@@ -52,6 +60,7 @@ class PrincipleWriteSerializer(serializers.Serializer[Any]):
         max_length=LIMITS["revision_request"], default="", allow_blank=True
     )
     weight = serializers.IntegerField(min_value=1, max_value=GREATEST_WEIGHT, default=1)
+    revision = serializers.IntegerField(min_value=1, required=False, help_text=REVISION_READ)
 
 
 class PositionSerializer(serializers.Serializer[Any]):
@@ -131,12 +140,18 @@ class DraftSummarySerializer(serializers.ModelSerializer[Draft]):
 
 
 class DraftSerializer(DraftSummarySerializer):
-    """A draft, whole."""
+    """A draft, whole; `revision` counts the changes of what it says beside its principles."""
 
-    principles = PrincipleSerializer(many=True)
+    principles = DraftPrincipleSerializer(many=True)
 
     class Meta(DraftSummarySerializer.Meta):
-        fields = (*DraftSummarySerializer.Meta.fields, "preamble", "summary", "principles")
+        fields = (
+            *DraftSummarySerializer.Meta.fields,
+            "revision",
+            "preamble",
+            "summary",
+            "principles",
+        )
 
 
 class DraftCreateSerializer(serializers.Serializer[Any]):
@@ -154,6 +169,7 @@ class DraftChangeSerializer(serializers.Serializer[Any]):
         max_length=LIMITS["preamble"], required=False, allow_blank=True
     )
     summary = serializers.CharField(max_length=LIMITS["summary"], required=False, allow_blank=True)
+    revision = serializers.IntegerField(min_value=1, required=False, help_text=REVISION_READ)
 
 
 class ProposeSerializer(serializers.Serializer[Any]):

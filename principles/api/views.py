@@ -119,6 +119,8 @@ class DraftView(APIView):
             title=given.get("title", draft.title),
             preamble=given.get("preamble", draft.preamble),
             summary=given.get("summary", draft.summary),
+            # What is left out is taken from this revision, so no other may have come since.
+            revision=given.get("revision", draft.revision),
         )
         return Response(_draft_data(pk))
 
@@ -166,26 +168,30 @@ class PrincipleListView(APIView):
     """The principles of a draft."""
 
     @extend_schema(
-        request=shapes.PrincipleWriteSerializer, responses={201: shapes.PrincipleSerializer}
+        request=shapes.PrincipleWriteSerializer, responses={201: shapes.DraftPrincipleSerializer}
     )
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Add a principle at the end; its key is made from its title."""
         _draft(request, slug, pk)
         given = _shape(shapes.PrincipleWriteSerializer, request)
         principle = drafting.set_principle(draft_id=pk, actor=_person(request), **given)
-        return Response(shapes.PrincipleSerializer(principle).data, status=http.HTTP_201_CREATED)
+        return Response(
+            shapes.DraftPrincipleSerializer(principle).data, status=http.HTTP_201_CREATED
+        )
 
 
 class PrincipleView(APIView):
     """One principle of a draft."""
 
-    @extend_schema(request=shapes.PrincipleWriteSerializer, responses=shapes.PrincipleSerializer)
+    @extend_schema(
+        request=shapes.PrincipleWriteSerializer, responses=shapes.DraftPrincipleSerializer
+    )
     def put(self, request: Request, slug: str, pk: int, key: str) -> Response:
         """Write a principle anew, under the key that it has."""
         _principle(request, slug, pk, key)
         given = _shape(shapes.PrincipleWriteSerializer, request)
         principle = drafting.set_principle(draft_id=pk, actor=_person(request), key=key, **given)
-        return Response(shapes.PrincipleSerializer(principle).data)
+        return Response(shapes.DraftPrincipleSerializer(principle).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, pk: int, key: str) -> Response:

@@ -63,7 +63,7 @@ print(sorted({HEAVY!r} & set(sys.modules)))
 
 
 def test_nothing_but_recipes_and_their_tests_imports_torch():
-    homes = ("training_jobs/recipes/", "tests/recipes/", "tests/browser/tiny.py")
+    homes = ("training_jobs/recipes/", "tests/recipes/")
     found = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in sources(*PACKAGES, "tests")

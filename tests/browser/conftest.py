@@ -117,7 +117,7 @@ class Person:
         self.goes("/accounts/login/")
         self.page.get_by_label("Email").fill(email)
         self.page.get_by_label("Password", exact=True).fill(PASSWORD)
-        self.presses("Sign In")
+        self.presses("Sign in")
         expect(self.page).not_to_have_url(re.compile("login"))
 
     def signs_up(self, name: str, email: str) -> None:
@@ -128,7 +128,7 @@ class Person:
         self.page.get_by_label("Email").fill(email)
         self.page.get_by_label("Password", exact=True).fill(PASSWORD)
         self.page.get_by_label("Password (again)").fill(PASSWORD)
-        self.presses("Sign Up")
+        self.presses("Sign up")
         expect(self.page).not_to_have_url(re.compile("signup"))
 
     def _hear(self, message: ConsoleMessage) -> None:

@@ -97,7 +97,7 @@ def visitor(browser: Browser, address: str, email: str, password: str) -> Page:
         page.goto(f"{address}/accounts/login/")
         page.get_by_label("Email").fill(email)
         page.get_by_label("Password", exact=True).fill(password)
-        page.get_by_role("button", name="Sign In").click()
+        page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "login" not in url)
     return page
 

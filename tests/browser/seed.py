@@ -21,14 +21,14 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from feedback import freezing, labelling, prompting, review
+from feedback import labelling, prompting, review
 from feedback.models import Prompt, Response
-from governance import audit, canonical, membership, voting
+from governance import canonical, membership, voting
 from governance.models import Community, Membership, Poll, User
 from governance.tally import DEFAULT_RULE, Rule
 from principles import drafting
 from principles.models import Version
-from tests.browser import tiny
+from tests.factories.populated import decide, freeze, record_evaluation, record_model
 from tests.factories.training_jobs import (
     EvaluationFactory,
     RunFactory,
@@ -36,10 +36,12 @@ from tests.factories.training_jobs import (
     ScoreFactory,
     TurnFactory,
 )
+from tests.recipes import tiny
 from training_jobs import registry, releasing
 from training_jobs.models import Model, ProgressEvent, Release
-from training_jobs.verbs import Verb
 
+# Room for a constitution in front of a question, at one token for each byte.
+LONGEST = 16_384
 PASSWORD = "correct horse battery staple"
 HEADLINES = {
     "heldout_accuracy": (40, 0.45),
@@ -267,14 +269,6 @@ def ask(community: Community, steward: User, title: str, rule: Rule, *, days: fl
     )
 
 
-def decide(poll: Poll, votes: dict[User, str]) -> Poll:
-    """Cast ballots and close the poll when its time has come."""
-    for person, choice in votes.items():
-        voting.cast_ballot(poll_id=poll.pk, voter=person, choice=choice)
-    with time_machine.travel(poll.closes_at + timedelta(seconds=1), tick=True):
-        return voting.close_poll(poll_id=poll.pk)
-
-
 def decide_otherwise(community: Community, steward: User, everyone: list[User]) -> Poll:
     """Close a poll that was rejected, one without a quorum and one that nobody cared for."""
     rule = Rule(base="cast", threshold=Fraction(2, 3), strict=False, quorum="sqrt")
@@ -411,18 +405,6 @@ def labelled_later(community: Community, person: User) -> None:
         labelling.submit_label(assignment_id=lease.pk, annotator=person, choice="tie")
 
 
-def freeze(community: Community, steward: User) -> list[Any]:
-    """Freeze both kinds of dataset."""
-    made = []
-    for purpose in ("training", "evaluation"):
-        dataset = freezing.queue_freeze(community_id=community.pk, actor=steward, purpose=purpose)
-        freezing.build(dataset.pk)
-        dataset.refresh_from_db()
-        assert dataset.status == "frozen", dataset.error
-        made.append(dataset)
-    return made
-
-
 def bring_reports(
     community: Community, moderator: User, reporter: User, other: User
 ) -> dict[str, str]:
@@ -463,7 +445,7 @@ def enter_model(seed: int, **fields: Any) -> Model:
     """Make a tiny random model and enter it."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name) / "model"
-        tiny.write(directory, seed=seed)
+        tiny.write(directory, seed=seed, longest=LONGEST)
         # A move between file systems is no rename, so the files are brought near first.
         near = registry.artifact_path(f"imports/tiny-{seed}")
         shutil.rmtree(near, ignore_errors=True)
@@ -516,19 +498,7 @@ def train(
     )
     run.produced = model
     run.save(update_fields=["produced"])
-    audit.record(
-        community_id=community.pk,
-        actor=None,
-        verb=Verb.MODEL_REGISTERED,
-        subject=model,
-        data={
-            "digest": model.digest,
-            "parents": [base.digest],
-            "version_digest": version.digest,
-            "dataset_digest": dataset.digest,
-            "manifest_digest": run.manifest_digest,
-        },
-    )
+    record_model(model, run)
     return model, run
 
 
@@ -577,19 +547,7 @@ def evaluate(community: Community, base: Model, model: Model, heldout: Any, *, l
         harmful=True,
         after_first=False,
     )
-    audit.record(
-        community_id=community.pk,
-        actor=None,
-        verb=Verb.EVALUATION_RECORDED,
-        subject=evaluation,
-        data={
-            "model_digest": model.digest,
-            "baseline_digest": base.digest,
-            "heldout_digest": heldout.digest,
-            "suite_digest": evaluation.suite_digest,
-            "scores_digest": "0" * 64,
-        },
-    )
+    record_evaluation(evaluation, heldout)
     return evaluation
 
 

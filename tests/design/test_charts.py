@@ -136,10 +136,14 @@ def test_interval_chart_leaves_out_an_interval_that_cannot_be_given():
     assert chart.rows[0].whiskers[0].x_low is None
 
 
-def test_interval_glyph_stays_on_its_line():
-    glyph = charts.interval_glyph(0.5, -0.5, 1.5)
+def test_interval_chart_draws_no_line_through_a_label():
+    rows = [IntervalRow(name, [Estimate("after", 0.4)]) for name in ("Honesty", "Care")]
 
-    assert (glyph.x, glyph.x_low, glyph.x_high, glyph.width) == (60.0, 4.0, 116.0, 112.0)
+    first, second = charts.interval_chart(rows, reference=0.5).rows
+
+    assert first.y_label < first.top < first.whiskers[0].y < first.bottom
+    assert first.bottom < second.y_label - 9  # a label is 9.5 units tall
+    assert second.y_label < second.top
 
 
 def test_tally_bar_by_hand():

@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.paginator import Paginator
+from django.template import Context, Template
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 
@@ -16,6 +17,7 @@ from governance.templatetags import folkmoot
 
 ROOT = Path(settings.ROOT)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+CSS = ROOT / "static/css/folkmoot.css"
 SOMEONE = SimpleNamespace(name="Ana Ferreira", is_scripted=True, pk=1, is_authenticated=True)
 
 MINIMAL: dict[str, tuple[dict[str, object], str]] = {
@@ -24,11 +26,8 @@ MINIMAL: dict[str, tuple[dict[str, object], str]] = {
     "brand": ({}, "<svg"),
     "card": ({"title": "Run 4"}, "Run 4"),
     "confirm": ({"label": "Cancel", "action": "/x/"}, 'action="/x/"'),
-    "diff": ({"old": "a b", "new": "a c"}, "<ins>c</ins>"),
     "digest": ({"digest": "sha256:" + "0" * 64}, "<code"),
     "empty": ({"text": "Nothing yet."}, "Nothing yet."),
-    "interval": ({"value": 0.5}, "0.500"),
-    "key_hint": ({"keys": "Enter"}, "<kbd>Enter</kbd>"),
     "label_help": ({}, "<dialog"),
     "page_header": ({"title": "Polls"}, "Polls"),
     "pagination": ({"page_obj": Paginator(range(30), 10).page(2)}, "Page 2 of 3"),
@@ -91,6 +90,49 @@ def test_template_has_nothing_inline(path):
     assert not re.search(r"\bhx-on\b", text)
     assert not re.search(r"<script\b(?![^>]*\bsrc=)", text)
     assert not re.search(r"(src|href)=\"(https?:)?//", text)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_breadcrumbs_lead_somewhere(path):
+    """A trail of one step would only repeat the heading."""
+    found = re.search(r"{% block breadcrumbs %}(.*?){% endblock", path.read_text(), re.DOTALL)
+
+    assert found is None or found[1].strip() == "" or found[1].count("<li") > 1
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_cells_name_their_column_on_narrow_screens(path):
+    """Where one cell of a table does, each does: on a phone such a row is a card."""
+    for table in re.findall(r"<table.*?</table>", path.read_text(), re.DOTALL):
+        cells = re.findall(r"<td\b[^>]*>", table)
+        named = ["data-label=" in cell or 'class="act"' in cell for cell in cells]
+
+        assert all(named) or not any(named), cells
+
+
+def test_no_stylesheet_rule_is_for_a_class_that_nothing_has():
+    styles = re.sub(r"/\*.*?\*/|@import[^;]*;", "", CSS.read_text(), flags=re.DOTALL)
+    selectors = " ".join(re.findall(r"[^{}]+(?=\{)", styles))
+    named = set(re.findall(r"\.([a-z][\w-]*)", selectors))
+    sources = [*TEMPLATES, *(ROOT / "static/js").glob("*.js"), Path(folkmoot.__file__)]
+    used = " ".join(path.read_text() for path in sources)
+
+    dead = {
+        name
+        for name in named - {"errorlist", "nonfield"}  # Django gives these
+        if not re.search(rf"(?<![\w-]){name}(?![\w-])", used)
+        and not ("-" in name and f"{name.rpartition('-')[0]}-{{{{" in used)
+    }
+
+    assert dead == set()
+
+
+def test_page_header_without_actions_leaves_no_room_for_them():
+    html = Template(
+        "{% load folkmoot %}{% page_header title='Polls' %}\n  {% endpage_header %}"
+    ).render(Context())
+
+    assert "actions" not in html
 
 
 def test_icons_that_states_name_are_drawn():

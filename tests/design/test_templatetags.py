@@ -21,22 +21,23 @@ def render(text: str, **context: object) -> str:
 @pytest.mark.parametrize(
     ("value", "whole", "text"),
     [
-        (Fraction(2, 3), 1, "66.6"),
+        (Fraction(2, 3), 1, "66.7"),
         (0.5, 1, "50.0"),
         (0.29, 1, "29.0"),
         (0.57, 1, "57.0"),
         (Decimal("0.666"), 1, "66.6"),
-        (2, 3, "66.6"),
+        (2, 3, "66.7"),
         (1999, 3000, "66.6"),
-        (2000, 3000, "66.6"),
-        (0.9999, 1, "99.9"),
+        (2000, 3000, "66.7"),
+        (0.9999, 1, "100.0"),
         (1, 1, "100.0"),
         ("1/4", 1, "25.0"),
         (-0.125, 1, "\N{MINUS SIGN}12.5"),
         (-0.0001, 1, "0.0"),
+        (0.0625, 1, "6.2"),
     ],
 )
-def test_percent_is_exact_and_never_rounds_up(value, whole, text):
+def test_percent_is_exact_and_rounds_half_to_even(value, whole, text):
     assert folkmoot.percent(value, whole) == f"{text}{SPACE}%"
 
 
@@ -60,6 +61,38 @@ def test_percent_of_nothing_is_a_dash():
 )
 def test_figure_reads_well(value, text):
     assert folkmoot.figure(value) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(0.54, 0.758, f"54.0 to 75.8{SPACE}%"), (None, None, ""), (0.1, None, "")],
+)
+def test_percent_to_has_the_notation_of_percent(low, high, text):
+    assert folkmoot.percent_to(low, high) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.03, "+3.0"), (-0.07, "\N{MINUS SIGN}7.0"), (0, "0.0"), (None, folkmoot.NOTHING)],
+)
+def test_points_carry_their_sign(value, text):
+    assert folkmoot.points(value) == text
+
+
+def test_unbroken_keeps_a_percent_sign_with_its_number():
+    assert folkmoot.unbroken("20 % of 6") == f"20{SPACE}% of 6"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("\n Sign In\n", "Sign in\n"),
+        ("Enter Sign-In Code", "Enter sign-in code"),
+        ("My API Token", "My API token"),
+    ],
+)
+def test_sentence_case_leaves_only_the_first_capital(given, text):
+    assert folkmoot.sentence_case(given) == text
 
 
 def test_short_digest_drops_the_prefix():
@@ -131,18 +164,14 @@ def test_markdown_tables_carry_no_style():
     assert "style" not in html
 
 
-def test_word_diff_finds_words():
-    parts = folkmoot.word_diff("It must not lie.", "It may not ever lie.")
-
-    assert "".join(p.text for p in parts if p.op != "insert") == "It must not lie."
-    assert "".join(p.text for p in parts if p.op != "delete") == "It may not ever lie."
-    assert [p.text for p in parts if p.op == "delete"] == ["must"]
-
-
 def test_states_are_never_colour_alone():
     for look in folkmoot.STATES.values():
         assert look.text
         assert look.icon
+
+
+def test_what_is_open_or_at_work_does_not_look_dangerous():
+    assert {folkmoot.state_of(status).tone for status in ("open", "running", "claimed")} == {"info"}
 
 
 def test_state_of_something_unknown_uses_its_own_words():
@@ -171,9 +200,16 @@ def test_tally_chart_marks_threshold_and_quorum():
     )
 
     assert "at least 2/3 of yes and no" in html
-    assert f"25.0{SPACE}% of the electorate" in html
-    assert f"57.1{SPACE}%" in html  # 20 of 35 cast
+    assert "Quorum: 10 yes" in html
+    assert f"57.14{SPACE}%" in html  # 20 of 35 cast
     assert "Did not vote" in html
+
+
+def test_tally_chart_rounds_as_the_rule_does_and_never_across_its_edge():
+    html = render("{% tally_chart 49997 50003 0 100000 threshold='1/2' base='cast' %}")
+
+    assert f"49.99{SPACE}%" in html
+    assert f"50.00{SPACE}%" in html  # of those cast, against
 
 
 def test_tally_chart_of_no_ballots_draws():
@@ -198,8 +234,31 @@ def test_interval_chart_takes_mappings_and_objects():
 
     html = render("{% interval_chart rows title='Kept' %}", rows=[("Honesty", [before, after])])
 
-    assert "0.400 to 0.600" in html
+    assert f"40.0 to 60.0{SPACE}%" in html
+    assert f"60{SPACE}%</text>" in html
     assert html.count("<polygon") == 2  # the legend's and the second estimate's
+
+
+def test_interval_chart_writes_differences_in_points():
+    rose = {"label": "difference", "value": 0.03, "low": -0.07, "high": 0.13, "n": 40}
+
+    html = render(
+        "{% interval_chart rows title='Kept' unit='points' reference=0 reference_label='none' %}",
+        rows=[("Honesty", [rose])],
+    )
+
+    assert "\N{MINUS SIGN}7.0 to +13.0" in html
+    assert "+10</text>" in html
+    assert "none: 0<" in html
+
+
+def test_line_chart_writes_shares_in_percent():
+    html = render(
+        "{% line_chart series title='Right' unit='percent' %}",
+        series={"train": [(0, 0.5), (1, 0.657)]},
+    )
+
+    assert f"65.7{SPACE}%" in html
 
 
 def test_histogram_draws_its_bins():

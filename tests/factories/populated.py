@@ -251,19 +251,7 @@ def train(community, base, version, dataset):
         version=version,
         dataset=dataset,
     )
-    audit.record(
-        community_id=community.pk,
-        actor=None,
-        verb=Verb.MODEL_REGISTERED,
-        subject=model,
-        data={
-            "digest": model.digest,
-            "parents": [base.digest],
-            "version_digest": version.digest,
-            "dataset_digest": dataset.digest,
-            "manifest_digest": run.manifest_digest,
-        },
-    )
+    record_model(model, run)
     return model
 
 
@@ -273,17 +261,39 @@ def evaluate(community, base, model, heldout, version):
     run = RunFactory(community=community, recipe="evaluate", model=base, version=version, over=True)
     evaluation = scored(EvaluationFactory(run=run, model=model, baseline=base))
     SampleFactory(evaluation=evaluation)
+    record_evaluation(evaluation, heldout)
+    return evaluation
+
+
+def record_model(model, run):
+    """Enter a model that a run trained into the trail, as the run's end does."""
     audit.record(
-        community_id=community.pk,
+        community_id=run.community_id,
+        actor=None,
+        verb=Verb.MODEL_REGISTERED,
+        subject=model,
+        data={
+            "digest": model.digest,
+            "parents": [parent.digest for parent in model.parents.all()],
+            "version_digest": model.version.digest,
+            "dataset_digest": model.dataset.digest,
+            "manifest_digest": run.manifest_digest,
+        },
+    )
+
+
+def record_evaluation(evaluation, heldout):
+    """Enter an evaluation into the trail, as its run's end does."""
+    audit.record(
+        community_id=evaluation.run.community_id,
         actor=None,
         verb=Verb.EVALUATION_RECORDED,
         subject=evaluation,
         data={
-            "model_digest": model.digest,
-            "baseline_digest": base.digest,
+            "model_digest": evaluation.model.digest,
+            "baseline_digest": evaluation.baseline.digest,
             "heldout_digest": heldout.digest,
             "suite_digest": evaluation.suite_digest,
             "scores_digest": "0" * 64,
         },
     )
-    return evaluation

@@ -8,8 +8,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
-from feedback.models import Assignment, Dataset, Decision, Label, Prompt, Report
+from feedback import review
+from feedback.models import Assignment, Dataset, Decision, Label, Prompt, Report, ReviewItem
 from tests.factories.feedback import (
     AssignmentFactory,
     ComparisonFactory,
@@ -208,3 +210,21 @@ def test_list_takes_as_many_queries_for_three_rows_as_for_one(
         counts.append(len(queries))
 
     assert counts[0] == counts[1]
+
+
+def test_a_claim_that_ran_out_is_none(client, community, moderator, steward):
+    item = ReviewItemFactory(community=community)
+    review.claim(item_id=item.pk, moderator=moderator)
+    client.force_login(steward)
+    before = client.get(url("api-review-item", pk=item.pk)).json()
+    ReviewItem.objects.filter(pk=item.pk).update(claim_expires_at=timezone.now())
+
+    [listed] = client.get(url("api-review")).json()["results"]
+
+    assert (before["status"], before["claimed_by"]["id"]) == ("claimed", moderator.pk)
+    assert listed == client.get(url("api-review-item", pk=item.pk)).json()
+    assert (listed["status"], listed["claimed_by"], listed["claim_expires_at"]) == (
+        "open",
+        None,
+        None,
+    )

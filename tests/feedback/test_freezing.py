@@ -578,3 +578,23 @@ def test_queue_freeze_at_once_makes_one_dataset(community, honest):
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(work, people)) == 1
     assert Dataset.objects.count() == 1
+
+
+def test_queue_freeze_counts_before_it_locks(community, honest, steward, monkeypatch):
+    labelled(honest, "a", n=1)
+    labelled(honest, "a", n=2)
+    counted, held = freezing.preview, []
+
+    def preview(version, purpose):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM pg_locks WHERE relation = 'feedback_label'::regclass"
+                " AND pid = pg_backend_pid() AND mode = 'ShareLock'"
+            )
+            held.append(cursor.fetchone())
+        return counted(version, purpose)
+
+    monkeypatch.setattr(freezing, "preview", preview)
+    freezing.queue_freeze(community_id=community.pk, actor=steward, purpose="training")
+
+    assert held == [None]

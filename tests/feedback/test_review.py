@@ -273,3 +273,91 @@ def test_decide_twice_is_refused_and_names_who_decided(community, moderator):
 
     with pytest.raises(InvalidTransition, match=str(moderator)):
         decide(item, moderator, "keep")
+
+
+# --- claims that ran out --------------------------------------------------------------------------
+
+
+def lapsed(community, moderator):
+    item = ReviewItemFactory(community=community)
+    review.claim(item_id=item.pk, moderator=moderator)
+    ReviewItem.objects.filter(pk=item.pk).update(claim_expires_at=timezone.now())
+    return item
+
+
+def test_a_claim_stands_until_its_time_is_over(community, moderator):
+    item = ReviewItemFactory(community=community)
+    claimed = review.claim(item_id=item.pk, moderator=moderator)
+
+    def standing(moment):
+        return ReviewItem.objects.at(moment).get(pk=item.pk).standing
+
+    assert standing(claimed.claim_expires_at - timedelta(seconds=1)) == "claimed"
+    assert standing(claimed.claim_expires_at) == "open"
+
+
+def test_a_claim_that_ran_out_waits_for_everyone(community, moderator, steward):
+    items = [lapsed(community, moderator), ReviewItemFactory(community=community)]
+    review.claim(item_id=ReviewItemFactory(community=community).pk, moderator=moderator)
+
+    assert set(ReviewItem.objects.waiting(timezone.now())) == set(items)
+
+
+def test_who_let_a_claim_run_out_may_still_decide_while_nobody_has_it(community, moderator):
+    decided = decide(lapsed(community, moderator), moderator, "keep")
+
+    assert decided.item.status == "decided"
+
+
+# --- words that are hidden ------------------------------------------------------------------------
+
+
+class Kept:
+    """A row of a higher app that keeps texts."""
+
+    def __init__(self, **texts):
+        self.__dict__.update(texts)
+
+
+def shown(community, viewer, **texts):
+    [row] = review.as_shown([Kept(**texts)], *texts, community_id=community.pk, viewer=viewer)
+    return row
+
+
+@pytest.mark.parametrize("factory", [PromptFactory, ResponseFactory])
+def test_as_shown_covers_what_is_hidden_for_all_but_moderators(
+    community, annotator, moderator, factory
+):
+    place = (
+        {"community": community} if factory is PromptFactory else {"prompt__community": community}
+    )
+    content = factory(text="Something foul", hidden=True, **place)
+
+    covered = shown(community, annotator, asked=content.text, said="Something else")
+    seen = shown(community, moderator, asked=content.text, said="Something else")
+
+    assert (covered.asked, covered.said, covered.hidden) == (review.HIDDEN, review.HIDDEN, True)
+    assert (seen.asked, seen.said, seen.hidden) == ("Something foul", "Something else", True)
+
+
+def test_as_shown_knows_hidden_prompts_by_their_words_alone(community, annotator):
+    PromptFactory(community=community, text="Something foul", hidden=True)
+
+    assert shown(community, annotator, asked=" something  FOUL").hidden
+    assert not shown(community, annotator, asked="Something fair").hidden
+
+
+def test_as_shown_leaves_what_is_hidden_nowhere_or_elsewhere(community, annotator):
+    PromptFactory(text="Something foul", hidden=True)
+    PromptFactory(community=community, text="Something foul")
+
+    row = shown(community, annotator, asked="Something foul")
+
+    assert (row.asked, row.hidden) == ("Something foul", False)
+
+
+def test_report_refuses_an_answer_to_a_hidden_prompt(community, annotator):
+    answer = ResponseFactory(prompt__community=community, prompt__hidden=True)
+
+    with pytest.raises(BadInput, match="hidden this already"):
+        report(answer, annotator)

@@ -9,9 +9,19 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from feedback import freezing, review
-from feedback.models import Assignment, Dataset, Decision, Label, Prompt, Report
+from feedback.models import (
+    Assignment,
+    Comparison,
+    Dataset,
+    Decision,
+    Label,
+    Prompt,
+    Report,
+    ReviewItem,
+)
 from tests.factories.feedback import (
     AssignmentFactory,
     ComparisonFactory,
@@ -19,6 +29,7 @@ from tests.factories.feedback import (
     LabelFactory,
     PromptFactory,
     ReportFactory,
+    ResponseFactory,
     ReviewItemFactory,
     make_version,
     member,
@@ -339,16 +350,53 @@ ADDED = {"text": "How deep is the sea?", "language": "en", "licence": "CC0-1.0"}
 
 
 def test_prompt_add_adds_a_prompt(as_annotator, community):
-    response = as_annotator.post(url("prompt_add"), {**ADDED, "hazard_codes": "s1, S10"})
+    response = as_annotator.post(url("prompt_add"), {**ADDED, "hazard_codes": ["S1", "S10"]})
 
     assert response.status_code == 302
     assert Prompt.objects.get().hazard_codes == ["S1", "S10"]
 
 
-@pytest.mark.parametrize("fields", [{"text": " "}, {"hazard_codes": "<b>"}, {"language": "?"}])
+@pytest.mark.parametrize("fields", [{"text": " "}, {"hazard_codes": ["<b>"]}, {"language": "?"}])
 def test_prompt_add_refuses_with_422(as_annotator, fields):
     assert as_annotator.post(url("prompt_add"), {**ADDED, **fields}).status_code == 422
     assert not Prompt.objects.exists()
+
+
+def test_prompt_add_names_the_hazards(as_annotator, community):
+    assert "Suicide and self-harm (S11)" in text(as_annotator.get(url("prompt_add")))
+
+
+def test_prompt_list_names_what_it_shows(client, community):
+    PromptFactory(community=community, source="Our forum", hazard_codes=["S11"])
+
+    page = text(client.get(url("prompt_list")))
+
+    assert "Language: en" in page
+    assert "Source: Our forum" in page
+    assert "Suicide and self-harm" in page
+    assert ">S11<" not in page
+
+
+def test_report_create_says_who_sees_the_reporter(as_annotator, community):
+    page = text(as_annotator.get(reporting(PromptFactory(community=community))))
+
+    assert "The moderators see that it was you" in page
+
+
+def test_review_log_leads_members_to_no_review(as_annotator, community):
+    item = ReviewItemFactory(community=community, status="decided", claimed_by=UserFactory())
+    Decision.objects.create(
+        item=item,
+        moderator=item.claimed_by,
+        action="keep",
+        reason="It is useful.",
+        decided_at=item.created_at,
+    )
+
+    page = text(as_annotator.get(url("review_log")))
+
+    assert "It is useful." in page
+    assert item.get_absolute_url() not in page
 
 
 def test_prompt_add_refuses_strangers(client, community):
@@ -423,6 +471,12 @@ def test_report_create_of_foreign_or_hidden_content_is_not_found(as_annotator, c
         assert as_annotator.get(reporting(prompt)).status_code == 404
 
 
+def test_report_create_shows_no_answer_to_a_hidden_prompt(as_annotator, community):
+    answer = ResponseFactory(prompt__community=community, prompt__hidden=True)
+
+    assert as_annotator.get(reporting(answer, "response")).status_code == 404
+
+
 def test_report_create_without_a_reason_is_refused(as_annotator, community):
     where = reporting(PromptFactory(community=community))
 
@@ -458,6 +512,8 @@ def test_review_detail_goes_from_claim_to_decision(as_moderator, community, vers
     assert prompt.hidden
     log = text(as_moderator.get(url("review_log")))
     assert "It harms." in log
+    assert f'href="{where}"' in log
+    assert f'href="{version.get_absolute_url()}#principle-careful"' in log
     assert "What was said." not in log
     assert "It harms." in text(as_moderator.get(where))
 
@@ -601,3 +657,80 @@ def test_dataset_detail_of_another_community_is_not_found(client, community):
     foreign = DatasetFactory(version=make_version(CommunityFactory()), number=5)
 
     assert client.get(url("dataset_detail", number=foreign.number)).status_code == 404
+
+
+# --- claims that ran out, and what is hidden ------------------------------------------------------
+
+
+@pytest.fixture
+def lapsed(community, moderator):
+    item = ReviewItemFactory(community=community)
+    review.claim(item_id=item.pk, moderator=moderator)
+    ReviewItem.objects.filter(pk=item.pk).update(claim_expires_at=timezone.now())
+    return item
+
+
+def test_review_pages_show_a_claim_that_ran_out_as_waiting(client, steward, moderator, lapsed):
+    client.force_login(steward)
+
+    for where in (url("review_queue"), url("review_detail", pk=lapsed.pk)):
+        page = text(client.get(where))
+        assert "Waiting" in page
+        assert "Being reviewed" not in page
+        assert moderator.name not in page
+
+
+def taken(client, where):
+    """Ask for a file, and return only with which status it is answered."""
+    response = client.get(where)
+    if response.streaming:
+        b"".join(response.streaming_content)  # which closes the file
+    return response.status_code
+
+
+def hide(comparison, part):
+    content = comparison.prompt if part == "prompt" else getattr(comparison, part)
+    person = member(comparison.community, "moderator")
+    item = ReviewItemFactory(
+        community=comparison.community,
+        target="prompt" if part == "prompt" else "response",
+        target_key=content.pk,
+    )
+    review.claim(item_id=item.pk, moderator=person)
+    review.decide(item_id=item.pk, moderator=person, action="hide", reason="It harms.")
+
+
+@pytest.mark.parametrize("part", ["prompt", "response_a", "response_b"])
+def test_dataset_files_are_for_moderators_once_something_in_them_is_hidden(
+    client, annotator, moderator, frozen, part
+):
+    hide(Comparison.objects.first(), part)
+    where = url("dataset_file", number=1, name="README.md")
+
+    client.force_login(annotator)
+    page = text(client.get(url("dataset_detail", number=1)))
+    refused = taken(client, where)
+    client.force_login(moderator)
+
+    assert "Moderators have hidden something in it" in page
+    assert where not in page
+    assert refused == 404
+    assert taken(client, where) == 200
+
+
+def test_dataset_files_stay_with_members_when_what_is_hidden_is_not_in_them(
+    as_annotator, frozen, honest
+):
+    hide(ComparisonFactory(principle=honest), "prompt")
+
+    assert taken(as_annotator, url("dataset_file", number=1, name="README.md")) == 200
+
+
+def test_a_dataset_frozen_after_the_hiding_is_open_to_members(
+    as_annotator, community, steward, labelled_pairs
+):
+    hide(Comparison.objects.first(), "prompt")
+    dataset = freezing.queue_freeze(community_id=community.pk, actor=steward, purpose="training")
+    freezing.build(dataset.pk)
+
+    assert taken(as_annotator, url("dataset_file", number=1, name="README.md")) == 200

@@ -5,12 +5,19 @@ from allauth.account.models import EmailAddress
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from governance import voting
 from governance.canonical import digest
-from governance.models import AuditEvent, Ballot, Community, Invitation, Membership, Poll
+from governance.models import (
+    ApiToken,
+    AuditEvent,
+    Ballot,
+    Community,
+    Invitation,
+    Membership,
+    Poll,
+)
 from governance.tally import DEFAULT_RULE, Rule
 from tests.factories.governance import (
     CommunityFactory,
@@ -77,7 +84,7 @@ def test_token_is_refused_otherwise(given):
     )
 
     assert response.status_code == 400
-    assert not Token.objects.exists()
+    assert not ApiToken.objects.exists()
 
 
 def test_token_is_refused_to_the_inactive():

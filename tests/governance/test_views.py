@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
@@ -91,10 +92,30 @@ def test_home_asks_as_much_of_the_database_for_any_number(client, django_assert_
     for _ in range(count):
         own = MembershipFactory(user=ann)
         PollFactory(community=own.community, electors=[ann])
+        CommunityFactory()
     signed_in(client, ann)
 
     with django_assert_num_queries(6):
         client.get(reverse("home"))
+
+
+def test_home_tells_its_pitch_to_visitors_only(client):
+    own = MembershipFactory(community__name="Open library")
+    pitch = "People write the law that an AI model keeps"
+
+    assert pitch in client.get(reverse("home")).content.decode()
+    html = signed_in(client, own.user).get(reverse("home")).content.decode()
+    assert pitch not in html
+    assert html.count("Open library") == 1
+
+
+def test_home_helps_a_newcomer_to_a_community(client):
+    CommunityFactory(name="Open library")
+
+    html = signed_in(client, UserFactory()).get(reverse("home")).content.decode()
+
+    assert "Find your community" in html
+    assert "Open library" in html
 
 
 def test_community_create_founds_and_redirects(client):
@@ -463,7 +484,10 @@ def test_poll_rule_says_it_in_words(client, steward):
     half = client.get(url("poll_rule", steward.community), {"threshold": ">=2/3"})
 
     assert "at least two thirds of those who vote yes or no" in whole.content.decode()
-    assert "20 % of the 5 members entitled to vote, that is 1." in whole.content.decode()
+    assert (
+        "20\N{NARROW NO-BREAK SPACE}% of the 5 members entitled to vote, that is 1."
+        in whole.content.decode()
+    )
     assert "Choose a complete rule" in half.content.decode()
 
 
@@ -689,6 +713,42 @@ def test_pages_need_the_csrf_token(member):
 
     assert strict.post(poll.get_absolute_url(), {"choice": "yes"}).status_code == 403
     assert not Ballot.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "wrong"),
+    [
+        ("account_login", "Sign in", "Sign In"),
+        ("account_login", "Remember me", "Remember Me"),
+        ("account_signup", "Sign up", "Sign Up"),
+        ("account_reset_password", "Reset my password", "Reset My Password"),
+    ],
+)
+def test_account_pages_are_in_sentence_case(client, name, words, wrong):
+    html = client.get(reverse(name)).content.decode()
+
+    assert words in html
+    assert wrong not in html
+
+
+def test_a_mail_of_the_account_names_its_matter_in_sentence_case(client, mailoutbox):
+    ann = UserFactory()
+    EmailAddress.objects.create(user=ann, email=ann.email, primary=True, verified=True)
+
+    client.post(reverse("account_reset_password"), {"email": ann.email})
+
+    assert mailoutbox[0].subject == "Folkmoot: Choose a new password"
+
+
+def test_poll_detail_has_one_rounding(client, steward):
+    people = UserFactory.create_batch(12)
+    ballots = dict.fromkeys(people[:11], "yes") | {people[11]: "no"}
+    poll = PollFactory(community=steward.community, electors=people, ballots=ballots, closed=True)
+
+    html = client.get(poll.get_absolute_url()).content.decode()
+
+    assert html.count("91.67\N{NARROW NO-BREAK SPACE}%") >= 3
+    assert "91.6\N{NARROW NO-BREAK SPACE}%" not in html
 
 
 def test_signup_keeps_the_name(client):

@@ -211,7 +211,9 @@ def test_principles_are_written_moved_and_removed(api, moot, draft):
             weight=2,
         ),
         "position": 3,
+        "revision": 1,
     }
+    assert changed.json()["revision"] == 2
     assert changed.json()["key"] == "kindness"
     assert changed.json()["examples"] == []
     assert [p["key"] for p in moved.json()["principles"]] == ["kindness", "no-harm", "plainness"]
@@ -349,3 +351,15 @@ def test_what_the_verb_refuses_is_a_conflict(api, moot, draft):
     assert unknown.status_code == 409
     assert unknown.json() == {"detail": "There is no template constitution called “nonsense”."}
     assert nowhere.status_code == 409
+
+
+def test_a_stale_change_is_refused_with_409(api, moot, draft):
+    api.force_authenticate(moot.member)
+    at = f"{BASE}/drafts/{draft.pk}/"
+    principle = {"title": "T", "text": "t", "revision": 1}
+
+    answers = [api.patch(at, {"title": "New", "revision": 1}, format="json") for _ in "12"]
+    answers += [api.put(f"{at}principles/no-harm/", principle, format="json") for _ in "12"]
+
+    assert [answer.status_code for answer in answers] == [200, 409, 200, 409]
+    assert answers[0].json()["revision"] == 2

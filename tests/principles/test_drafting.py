@@ -545,3 +545,58 @@ def test_two_who_propose_at_once_open_one_poll():
 
     assert [type(error) for error in raised] == [InvalidTransition]
     assert Poll.objects.count() == 1
+
+
+# --- two people change the same -------------------------------------------------------------------
+
+
+@pytest.fixture
+def draft(moot):
+    return DraftFactory(community=moot.community, author=moot.member, principles=two_principles())
+
+
+def test_edit_draft_refuses_a_change_of_what_was_not_read(moot, draft):
+    def edit(title):
+        return drafting.edit_draft(
+            draft_id=draft.pk,
+            actor=moot.member,
+            title=title,
+            preamble="",
+            summary="",
+            revision=1,
+        )
+
+    assert edit("First").revision == 2
+    with pytest.raises(drafting.StaleEdit, match="Somebody else"):
+        edit("Second")
+
+    draft.refresh_from_db()
+    assert draft.title == "First"
+
+
+def test_set_principle_refuses_a_change_of_what_was_not_read(moot, draft):
+    key = draft.principles.order_by("position")[0].key
+
+    def write(text):
+        return drafting.set_principle(
+            draft_id=draft.pk, actor=moot.member, key=key, title="T", text=text, revision=1
+        )
+
+    assert write("First.").revision == 2
+    with pytest.raises(drafting.StaleEdit):
+        write("Second.")
+
+    assert draft.principles.get(key=key).text == "First."
+
+
+def test_changes_of_different_principles_do_not_meet(moot, draft):
+    for principle in draft.principles.order_by("position"):
+        saved = drafting.set_principle(
+            draft_id=draft.pk,
+            actor=moot.member,
+            key=principle.key,
+            title="T",
+            text="t",
+            revision=1,
+        )
+        assert saved.revision == 2

@@ -14,6 +14,7 @@ from pytest_django.asserts import assertContains, assertNotContains, assertRedir
 from governance import canonical, voting
 from governance.models import Poll
 from governance.tally import DEFAULT_RULE, Rule
+from governance.templatetags.folkmoot import unbroken
 from principles import compilation, drafting
 from principles.models import Draft, DraftPrinciple, Version
 from tests.factories.governance import CommunityFactory, MembershipFactory, UserFactory
@@ -701,7 +702,7 @@ def test_the_default_rule_is_said_in_words_before_anything_opens(client, moot, d
 
     response = client.get(url("draft_propose", draft.pk))
 
-    assertContains(response, DEFAULT_RULE.sentence(3))
+    assertContains(response, unbroken(DEFAULT_RULE.sentence(3)))
     assertContains(response, canonical.digest(DEFAULT_RULE.to_dict()))
 
 
@@ -714,6 +715,16 @@ def test_another_rule_is_said_in_words_on_request(client, moot, draft, headers):
     assert response.status_code == 200
     assertContains(response, TWO_THIRDS.sentence(3))
     assert not Poll.objects.exists()
+
+
+def test_only_the_sentence_is_renewed_while_a_rule_is_chosen(client, moot, draft):
+    client.force_login(moot.steward)
+
+    response = client.post(url("draft_propose", draft.pk), rule_form(show="1"), headers=PART)
+
+    assert response.content.decode().strip().startswith('<div id="rule-words"')
+    assertContains(response, f'name="seen" value="{canonical.digest(TWO_THIRDS.to_dict())}"')
+    assertNotContains(response, 'name="duration"')
 
 
 def test_a_rule_that_was_not_read_opens_no_poll(client, moot, draft):
@@ -775,3 +786,53 @@ def test_members_of_two_communities_see_each_as_it_is(client, moot, draft):
     client.force_login(moot.member)
 
     assertNotContains(client.get(draft.get_absolute_url()), url("draft_propose", draft.pk))
+
+
+# --- two people change the same -------------------------------------------------------------------
+
+
+def test_draft_detail_refuses_a_stale_edit_and_shows_both_texts(client, moot, draft):
+    client.force_login(moot.member)
+    typed = {"title": "Mine", "preamble": "What I typed.", "summary": "", "revision": "1"}
+    drafting.edit_draft(
+        draft_id=draft.pk, actor=moot.steward, title="Theirs", preamble="They wrote.", summary=""
+    )
+
+    refused = client.post(draft.get_absolute_url(), typed)
+
+    assertContains(refused, "Somebody else has changed this", status_code=422)
+    assertContains(refused, "What I typed.", status_code=422)
+    assertContains(refused, "They wrote.", status_code=422)
+    assert Draft.objects.get(pk=draft.pk).title == "Theirs"
+    again = client.post(
+        draft.get_absolute_url(), typed | {"revision": refused.context["form"]["revision"].value()}
+    )
+    assertRedirects(again, draft.get_absolute_url())
+    assert Draft.objects.get(pk=draft.pk).title == "Mine"
+
+
+def test_principle_edit_refuses_a_stale_edit_and_shows_both_texts(client, moot, draft):
+    client.force_login(moot.member)
+    address = url("principle_edit", draft.pk, "no-harm")
+    form = client.get(address).context["form"]
+    typed = principle_form(text="What I typed.") | {"revision": form["revision"].value()}
+    drafting.set_principle(
+        draft_id=draft.pk, actor=moot.steward, key="no-harm", title="T", text="They wrote."
+    )
+
+    refused = client.post(address, typed)
+
+    assertContains(refused, "Somebody else has changed this", status_code=422)
+    assertContains(refused, "What I typed.", status_code=422)
+    assertContains(refused, "They wrote.", status_code=422)
+    assert draft.principles.get(key="no-harm").text == "They wrote."
+    again = typed | {"revision": refused.context["form"]["revision"].value()}
+    assert client.post(address, again).status_code == 302
+    assert draft.principles.get(key="no-harm").text == "What I typed."
+
+
+def test_pages_say_which_revision_was_read(client, moot, draft):
+    client.force_login(moot.member)
+
+    for address in (draft.get_absolute_url(), url("principle_edit", draft.pk, "no-harm")):
+        assertContains(client.get(address), '<input type="hidden" name="revision" value="1"')

@@ -80,13 +80,14 @@ def test_images_start_what_compose_starts():
         assert ast.literal_eval(command) == expected(process)
 
 
-def test_only_the_compute_worker_has_torch():
+def test_only_the_workers_of_runs_have_torch():
     assert {name: service["build"]["target"] for name, service in SITE.items()} == {
         "web": "web",
         "worker-default": "web",
         "beat": "web",
         "migrate": "web",
         "worker-compute": "worker",
+        "worker-chat": "worker",
     }
     found = stages()
     web = found["web"][1] + found["web-packages"][1] + found["base"][1]
@@ -128,7 +129,7 @@ def test_compose_sets_only_variables_that_the_code_reads():
 def test_compose_sets_every_variable_that_production_requires():
     required = variables("base.py")[1] | variables("production.py")[1]
 
-    assert {"SECRET_KEY", "DATABASE_URL"} <= required
+    assert {"SECRET_KEY", "DATABASE_URL", "CACHE_URL"} <= required
     for name, service in SITE.items():
         assert required - set(service["environment"]) == set(), name
 
@@ -137,7 +138,8 @@ def test_compose_has_no_default_for_what_production_requires():
     def sources(name):
         return re.findall(r"\$\{([A-Z_]+)(:[?-])?", COMPOSE["x-environment"][name])
 
-    for name in variables("production.py")[1] | {"SITE_ADDRESS"}:
+    beside = {"CACHE_URL"}  # the address of a service of its own, which needs no password
+    for name in variables("production.py")[1] - beside | {"SITE_ADDRESS"}:
         assert sources(name), name
         assert {mark for _, mark in sources(name)} == {":?"}, name
     assert ":?" in SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"]

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import dj_database_url
 import psutil
@@ -242,6 +243,29 @@ def test_what_runs_is_written_down_for_manage_py_and_forgotten_at_the_end(state)
         assert found["CELERY_BROKER_URL"] in told.stdout
 
     assert not written.exists()
+
+
+def test_manage_py_says_that_a_site_was_cut_off(state):
+    gone = state / "run"
+    found = {
+        "DATABASE_URL": f"postgresql://postgres@{quote(str(gone), safe='')}/folkmoot",
+        "CELERY_BROKER_URL": f"redis+socket://{gone}/valkey.sock?virtual_host=0",
+    }
+    (state / "services.json").write_text(json.dumps(found))
+
+    told = subprocess.run(
+        [sys.executable, "manage.py", "migrate"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "STATE_ROOT": str(state)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode == 1
+    assert told.stderr.count("\n") == 1
+    assert "was cut off" in told.stderr
+    assert "make run" in told.stderr
 
 
 def test_only_what_is_missing_is_started(state):

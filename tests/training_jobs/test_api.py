@@ -6,15 +6,17 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from governance.models import Poll
-from tests.factories.feedback import PromptFactory
+from tests.factories.feedback import PromptFactory, ResponseFactory, member
 from tests.factories.governance import CommunityFactory, UserFactory
 from tests.factories.training_jobs import (
     EvaluationFactory,
     ReleaseFactory,
     RunFactory,
+    SampleFactory,
     TurnFactory,
     scored,
 )
+from training_jobs import dispatch
 from training_jobs.models import Run, Turn
 
 
@@ -203,3 +205,56 @@ def test_lists_take_as_many_queries_for_three_rows_as_for_one(
     fill()
     with django_assert_num_queries(len(first.captured_queries)):
         api.get(url(name, community))
+
+
+def test_a_failed_run_is_queued_again(as_steward, community, version, training, base, steward):
+    run = dispatch.queue_training(
+        community_id=community.pk, actor=steward, version_id=version.pk, dataset_id=training.pk
+    )
+    address = url("run-again", community, run.pk)
+    assert as_steward.post(address).status_code == 409
+    dispatch.cancel_run(run_id=run.pk, actor=steward)
+
+    response = as_steward.post(address)
+
+    assert response.status_code == 201
+    assert response.data["manifest_digest"] == run.manifest_digest
+    assert response.data["id"] != run.pk
+
+
+def test_a_run_is_queued_again_by_stewards_alone(api, community, person):
+    run = RunFactory(community=community, status="cancelled", finished_at=timezone.now())
+    address = url("run-again", community, run.pk)
+
+    assert api.post(address).status_code == 401
+    api.force_authenticate(person)
+    assert api.post(address).status_code == 403
+
+
+def test_samples_with_hidden_words_are_covered_for_all_but_moderators(api, community):
+    evaluation = EvaluationFactory(run__community=community)
+    SampleFactory(evaluation=evaluation, prompt="Asked so", before="Said so", after="No.")
+    PromptFactory(community=community, text="Asked so", hidden=True)
+    address = url("evaluation-detail", community, evaluation.pk)
+
+    [covered] = api.get(address).data["samples"]
+    api.force_authenticate(member(community, "moderator"))
+    [seen] = api.get(address).data["samples"]
+
+    hidden = "Hidden by a moderator."
+    assert [covered[name] for name in ("prompt", "before", "after")] == [hidden] * 3
+    assert [seen[name] for name in ("prompt", "before", "after")] == ["Asked so", "Said so", "No."]
+    assert covered["hidden"]
+    assert seen["hidden"]
+
+
+def test_answers_with_hidden_words_are_covered_in_the_list_and_alone(api, community, person):
+    release = ReleaseFactory(evaluation__run__community=community, released=True)
+    turn = TurnFactory(release=release, user=person, answer="Something foul")
+    ResponseFactory(prompt__community=community, text="Something foul", hidden=True)
+    api.force_authenticate(person)
+
+    [listed] = api.get(url("turn-list", community)).data["results"]
+    alone = api.get(url("turn-detail", community, turn.pk)).data
+
+    assert listed["answer"] == alone["answer"] == "Hidden by a moderator."

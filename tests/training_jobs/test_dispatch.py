@@ -1,10 +1,14 @@
+import shutil
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from config import celery_app as app
+from config.supervisor import PROCESSES
 from feedback.models import Prompt
 from governance.errors import BadInput, InvalidTransition, NotPermitted
 from governance.models import AuditEvent
@@ -268,7 +272,7 @@ def test_nudge_survives_a_broker_that_is_away(monkeypatch, caplog):
 
     monkeypatch.setattr(dispatch.current_app, "send_task", fail)
 
-    dispatch.nudge(17)
+    dispatch.nudge(17, "dpo")
 
     assert "run 17 waits for the sweeper" in caplog.text
 
@@ -526,3 +530,158 @@ def test_a_replaced_attempt_cannot_report_after_the_sweep(community):
         dispatch.finish_run(
             run_id=run.pk, attempt=first.attempt, status=Run.Status.FAILED, error="late"
         )
+
+
+# --- queueing again -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failed(community, steward, version, training, base):
+    run = dispatch.queue_training(
+        community_id=community.pk,
+        actor=steward,
+        version_id=version.pk,
+        dataset_id=training.pk,
+        seed=7,
+        options={"steps": 4},
+    )
+    dispatch.claim_run(run_id=run.pk)
+    return dispatch.finish_run(
+        run_id=run.pk, attempt=1, status=Run.Status.FAILED, error="It broke."
+    )
+
+
+def test_queue_again_asks_for_the_same_work(
+    failed, steward, nudges, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        again = dispatch.queue_again(run_id=failed.pk, actor=steward)
+
+    assert again.pk != failed.pk
+    assert again.status == "queued"
+    for name in ("recipe", "version", "dataset", "model", "seed", "options", "manifest_digest"):
+        assert getattr(again, name) == getattr(failed, name), name
+    assert again.manifest["inputs"] == failed.manifest["inputs"]
+    assert nudges == [("training_jobs.execute_run", [again.pk])]
+    event = AuditEvent.objects.filter(verb="run.queued").last()
+    assert event.data["again"] == f"run:{failed.pk}"
+    failed.refresh_from_db()
+    assert failed.status == "failed"
+
+
+def test_queue_again_keeps_the_prompts_of_then(community, steward, version, base):
+    PromptFactory(community=community)
+    run = dispatch.queue_generation(community_id=community.pk, actor=steward)
+    dispatch.cancel_run(run_id=run.pk, actor=steward)
+    PromptFactory(community=community)
+
+    again = dispatch.queue_again(run_id=run.pk, actor=steward)
+
+    assert again.manifest["inputs"] == run.manifest["inputs"]
+
+
+def test_queue_again_is_for_stewards(failed, person):
+    with pytest.raises(NotPermitted):
+        dispatch.queue_again(run_id=failed.pk, actor=person)
+
+    assert Run.objects.count() == 1
+
+
+@pytest.mark.parametrize("state", [{}, {"running": True}, {"over": True}])
+def test_queue_again_wants_a_run_that_failed_or_was_cancelled(community, steward, state):
+    run = RunFactory(community=community, **state)
+
+    with pytest.raises(InvalidTransition, match="failed or was cancelled"):
+        dispatch.queue_again(run_id=run.pk, actor=steward)
+
+
+def test_queue_again_does_not_ask_anybodys_question_again(community, steward):
+    run = RunFactory(community=community, recipe="chat", over=True, status="failed", error="So.")
+
+    with pytest.raises(InvalidTransition):
+        dispatch.queue_again(run_id=run.pk, actor=steward)
+
+
+def test_queue_again_twice_is_once(failed, steward):
+    dispatch.queue_again(run_id=failed.pk, actor=steward)
+
+    with pytest.raises(InvalidTransition, match="queued again already"):
+        dispatch.queue_again(run_id=failed.pk, actor=steward)
+
+    assert Run.objects.count() == 2
+    assert AuditEvent.objects.filter(verb="run.queued").count() == 2
+
+
+@pytest.mark.parametrize("lost", ["model", "dataset", "constitution.json"])
+def test_queue_again_refuses_when_an_input_is_gone(failed, steward, lost):
+    made = Manifest.from_dict(failed.manifest).inputs[lost]
+    path = dispatch.input_source(lost, made)
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    with pytest.raises(BadInput, match="on this machine"):
+        dispatch.queue_again(run_id=failed.pk, actor=steward)
+
+    assert Run.objects.count() == 1
+
+
+# --- queues ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recipe", "queue"),
+    [("generate", "compute"), ("dpo", "compute"), ("evaluate", "compute"), ("chat", "chat")],
+)
+def test_answers_do_not_wait_behind_other_work(monkeypatch, recipe, queue):
+    sent = []
+    monkeypatch.setattr(
+        dispatch.current_app, "send_task", lambda *_, **options: sent.append(options["queue"])
+    )
+
+    dispatch.nudge(17, recipe)
+
+    assert sent == [queue]
+
+
+def test_each_queue_of_runs_has_a_worker():
+    words = [word for command in PROCESSES.values() for word in command]
+
+    assert {dispatch.COMPUTE_QUEUE, dispatch.CHAT_QUEUE} <= {
+        words[place + 1] for place, word in enumerate(words) if word == "-Q"
+    }
+
+
+def test_sweep_runs_repeats_an_answers_message_on_its_own_queue(community, monkeypatch):
+    RunFactory(community=community, recipe="chat", queued_at=ago(seconds=6))
+    sent = []
+    monkeypatch.setattr(
+        dispatch.current_app, "send_task", lambda *_, **options: sent.append(options["queue"])
+    )
+
+    dispatch.sweep_runs()
+
+    assert sent == ["chat"]
+
+
+def test_keep_input_leaves_no_half_file_under_the_name(monkeypatch):
+    def stop(self, target):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            dispatch.keep_input("a text", b"whole")
+    made = dispatch.keep_input("a text", b"whole")
+
+    assert registry.artifact_path(dispatch.input_key(made)).read_bytes() == b"whole"
+
+
+def test_every_task_has_a_time_limit(settings):
+    ours = {
+        name: task
+        for name, task in app.tasks.items()
+        if name.partition(".")[0] in {"governance", "principles", "feedback", "training_jobs"}
+    }
+
+    assert dispatch.EXECUTE_RUN in ours
+    assert app.conf.task_time_limit > 0
+    assert ours[dispatch.EXECUTE_RUN].time_limit > settings.RUN_WALL_CLOCK_SECONDS

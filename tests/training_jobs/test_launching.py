@@ -125,6 +125,33 @@ def test_launch_fails_a_run_with_the_recipes_own_sentence(go):
     assert (run.status, run.error) == ("failed", "The dog ate it.")
 
 
+def test_numbers_that_are_none_are_left_out_of_the_curves(go):
+    run = go("progress(1, loss=float('nan'), accuracy=0.5, margin=float('inf')); result()")
+
+    assert run.status == "succeeded"
+    assert run.progress.get().metrics == {"accuracy": 0.5}
+
+
+def test_a_result_with_a_number_that_is_none_fails_the_run(go):
+    run = go("result(seconds=float('nan'))")
+
+    assert (run.status, run.error) == ("failed", "The recipe left no result that can be read.")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("No file /srv/moot/var/runs/3/x.bin was found.", "No file …/x.bin was found."),
+        ("open('/srv/moot/x.bin') failed", "open('…/x.bin') failed"),
+        ("Nothing in it and/or beside it fits 1/2.", "Nothing in it and/or beside it fits 1/2."),
+    ],
+)
+def test_failure_names_no_place_on_this_machine(tmp_path, said, told):
+    (tmp_path / "error.json").write_text(json.dumps({"sentence": said}))
+
+    assert children.failure(tmp_path, 1) == told
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [

@@ -117,3 +117,22 @@ def test_check_wants_a_watchdog_that_can_bite(settings):
     assert checks.watchdog_can_bite() == []
     settings.RUN_STALL_SECONDS = settings.RUN_WALL_CLOCK_SECONDS
     assert [message.id for message in checks.watchdog_can_bite()] == ["training_jobs.W001"]
+
+
+def test_adopt_files_leaves_alone_what_another_run_has_put_there(tmp_path):
+    def made(name):
+        directory = tmp_path / name
+        directory.mkdir()
+        (directory / "model.safetensors").write_text("weights")
+        return directory
+
+    promised = canonical.directory_digest(made("first"))
+    registry.adopt_files(tmp_path / "first", promised)
+    file = registry.artifact_path(f"models/{promised}") / "model.safetensors"
+    before = file.stat().st_ino
+
+    listing = registry.adopt_files(made("second"), promised)
+
+    assert canonical.listing_digest(listing) == promised
+    assert file.stat().st_ino == before
+    assert not (tmp_path / "second").exists()

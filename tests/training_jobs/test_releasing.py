@@ -2,7 +2,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from governance import voting
@@ -143,6 +143,34 @@ def test_propose_release_waits_for_another_proposal(
     with pytest.raises(InvalidTransition):
         second.result()
     assert Release.objects.count() == 1
+
+
+@pytest.mark.parametrize("choices", [("no",), ()])
+def test_propose_release_again_once_a_proposal_has_failed(
+    evaluation, steward, monkeypatch, choices
+):
+    first = propose(scored(evaluation), steward)
+    close_with(monkeypatch, first, *choices)
+
+    second = propose(evaluation, steward)
+
+    assert (first.status, second.status) == ("rejected", "proposed")
+    assert evaluation.model.release == second
+
+
+def test_propose_release_never_again_once_a_model_is_released(evaluation, steward, monkeypatch):
+    close_with(monkeypatch, propose(scored(evaluation), steward), "yes")
+
+    with pytest.raises(InvalidTransition, match="released, already"):
+        propose(evaluation, steward)
+
+
+@pytest.mark.parametrize("status", ["proposed", "released"])
+def test_no_model_is_before_the_community_twice(evaluation, status):
+    ReleaseFactory(evaluation=evaluation, released=status == "released")
+
+    with pytest.raises(IntegrityError, match="release_once_unless_rejected"):
+        ReleaseFactory(evaluation=evaluation)
 
 
 # --- deciding -------------------------------------------------------------------------------------

@@ -2,11 +2,14 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from governance.models import Poll
-from tests.factories.feedback import PromptFactory, make_version, member
+from governance.templatetags.folkmoot import percent_to, points_to
+from tests.factories.feedback import PromptFactory, ResponseFactory, make_version, member
 from tests.factories.governance import CommunityFactory, UserFactory
 from tests.factories.training_jobs import (
     EvaluationFactory,
@@ -18,7 +21,7 @@ from tests.factories.training_jobs import (
     frozen_dataset,
     scored,
 )
-from training_jobs import registry
+from training_jobs import dispatch, forms, registry, views
 from training_jobs.models import Run, Turn
 
 HTMX = {"HX-Request": "true"}
@@ -185,6 +188,20 @@ def test_run_detail_shows_what_the_run_was_made_from(client, community, version,
     assert run.queued_by.name in text(page)
 
 
+def test_run_detail_says_in_words_what_the_recipe_reported(client, community):
+    run = RunFactory(community=community, over=True)
+    Run.objects.filter(pk=run.pk).update(
+        result={"peak_rss_mb": 1204, "seconds": 61.5, "model_digest": "0" * 64, "unheard_of": 1}
+    )
+
+    shown = text(client.get(run.get_absolute_url()))
+
+    assert "Most memory used 1 204 MB" in shown
+    assert "Time taken 61.500 s" in shown
+    assert "rss" not in shown
+    assert "nheard" not in shown
+
+
 def test_run_detail_marks_a_scripted_member(client, community):
     run = RunFactory(community=community, queued_by__is_scripted=True)
 
@@ -311,6 +328,23 @@ def test_evaluation_detail_shows_figures_with_intervals_and_methods(client, comm
     assert "The gate is met" in text(page)
 
 
+def test_evaluation_detail_writes_shares_in_percent_and_differences_in_points(client, evaluation):
+    score = evaluation.scores.get(metric="heldout_accuracy", side="after")
+    gap = evaluation.scores.get(metric="heldout_accuracy", side="difference")
+
+    shown = client.get(evaluation.get_absolute_url()).content.decode()
+
+    assert percent_to(score.low, score.high) in shown
+    assert points_to(gap.low, gap.high) in shown
+    assert f"{score.low:.3f}" not in shown
+
+
+def test_release_create_says_what_the_rule_means(as_steward, community, evaluation):
+    page = text(as_steward.get(url("release_create", community, evaluation.pk)))
+
+    assert "Passes when more than half" in page
+
+
 def test_evaluation_detail_survives_a_metric_it_does_not_know(client, community, evaluation):
     evaluation.scores.filter(metric="adherence").update(metric="surprise")
 
@@ -363,7 +397,7 @@ def test_release_create_refuses_a_second_poll(as_steward, community, evaluation)
     response = as_steward.post(address, data)
 
     assert response.status_code == 422
-    assert "put to the community before" in text(response)
+    assert "before the community, or released, already" in text(response)
 
 
 def test_release_create_is_for_stewards(client, community, evaluation, person):
@@ -437,3 +471,152 @@ def test_playground_without_a_released_model_says_so(client, community, person):
     client.force_login(member(community))
 
     assert "No model is released yet" in text(client.get(url("playground", community)))
+
+
+# --- queueing again, and what is hidden -----------------------------------------------------------
+
+
+def test_run_detail_offers_stewards_to_queue_a_failed_run_again(
+    client, as_steward, community, version, training, base, steward, person
+):
+    run = dispatch.queue_training(
+        community_id=community.pk, actor=steward, version_id=version.pk, dataset_id=training.pk
+    )
+    dispatch.cancel_run(run_id=run.pk, actor=steward)
+    address = url("run_again", community, run.pk)
+    assert address in as_steward.get(run.get_absolute_url()).content.decode()
+
+    response = as_steward.post(address)
+
+    again = Run.objects.exclude(pk=run.pk).get()
+    assert response.url == again.get_absolute_url()
+    assert address not in as_steward.get(again.get_absolute_url()).content.decode()
+    client.force_login(person)
+    assert address not in client.get(run.get_absolute_url()).content.decode()
+
+
+def test_run_again_says_why_not(as_steward, community):
+    run = RunFactory(community=community)
+
+    response = as_steward.post(url("run_again", community, run.pk), follow=True)
+
+    assert "Only a run that failed or was cancelled" in text(response)
+
+
+def test_run_detail_counts_only_runs_of_the_same_queue_before_it(client, community):
+    RunFactory(community=community, recipe="chat")
+    run = RunFactory(community=community)
+
+    assert client.get(run.get_absolute_url()).context["waiting_before"] == 0
+
+
+@pytest.mark.parametrize("part", ["prompt", "before", "after"])
+def test_evaluation_detail_shows_what_is_hidden_to_moderators_alone(
+    client, community, evaluation, person, part
+):
+    sample = SampleFactory(evaluation=evaluation, prompt="Asked so", before="Said so", after="No.")
+    words = getattr(sample, part)
+    if part == "prompt":
+        PromptFactory(community=community, text=words, hidden=True)
+    else:
+        ResponseFactory(prompt__community=community, text=words, hidden=True)
+    address = evaluation.get_absolute_url()
+
+    visitor = text(client.get(address))
+    client.force_login(person)
+    member_page = text(client.get(address))
+    client.force_login(member(community, "moderator"))
+    moderator = client.get(address).content.decode()
+
+    for page in (visitor, member_page):
+        assert "Hidden by a moderator." in page
+        assert "Asked so" not in page
+        assert "Said so" not in page
+    assert moderator.index('<details class="veil"') < moderator.index("Asked so")
+    assert "hidden by a moderator" in moderator
+
+
+def test_evaluation_detail_asks_the_same_queries_for_many_samples(client, evaluation):
+    counts = []
+    for _ in range(2):
+        SampleFactory(evaluation=evaluation)
+        with CaptureQueriesContext(connection) as queries:
+            client.get(evaluation.get_absolute_url())
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
+
+
+def test_playground_covers_an_answer_that_is_hidden(client, community, evaluation, person):
+    release = ReleaseFactory(evaluation=evaluation, released=True)
+    TurnFactory(release=release, user=person, answer="Something foul")
+    ResponseFactory(prompt__community=community, text="Something foul", hidden=True)
+    client.force_login(person)
+
+    page = text(client.get(url("playground", community)))
+
+    assert "Something foul" not in page
+    assert "Hidden by a moderator." in page
+
+
+def test_evaluation_detail_offers_to_put_a_model_again_that_was_not_released(
+    as_steward, community, evaluation
+):
+    release = ReleaseFactory(evaluation=evaluation, status="rejected")
+    address = url("release_create", community, evaluation.pk)
+
+    assert address in as_steward.get(evaluation.get_absolute_url()).content.decode()
+    ReleaseFactory(evaluation=evaluation)
+    assert address not in as_steward.get(evaluation.get_absolute_url()).content.decode()
+    assert release.model.release != release
+
+
+def test_model_list_takes_as_many_queries_for_models_with_many_releases(
+    client, community, evaluation
+):
+    ReleaseFactory(evaluation=evaluation, status="rejected")
+    counts = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            client.get(url("model_list", community))
+        counts.append(len(queries))
+        ReleaseFactory(evaluation=evaluation, status="rejected")
+
+    assert counts[0] == counts[1]
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+
+def test_model_detail_names_the_whole_line_with_as_many_queries(client, community, base):
+    line, counts = [base], []
+    for _ in range(3):
+        model = ModelFactory(community=community)
+        model.parents.set([line[0]])
+        with CaptureQueriesContext(connection) as queries:
+            response = client.get(url("model_detail", community, model.pk))
+        assert response.context["ancestors"] == line
+        counts.append(len(queries))
+        line.insert(0, model)
+
+    assert len(set(counts)) == 1
+
+
+def test_run_create_offers_the_latest_and_no_more(as_steward, community, trained, monkeypatch):
+    monkeypatch.setattr(forms, "MOST_CHOICES", 2)
+    ModelFactory.create_batch(3, community=community)
+
+    page = as_steward.get(f"{url('run_create', community)}?recipe=evaluate")
+
+    assert page.context["form"].fields["model"].queryset.count() == 2
+
+
+def test_run_detail_shows_the_last_attempts(client, community, monkeypatch):
+    monkeypatch.setattr(views, "MANY", 2)
+    run = RunFactory(community=community, running=True)
+    for number in (2, 3):
+        run.attempts.create(number=number, worker="w", started_at=timezone.now())
+
+    attempts = client.get(run.get_absolute_url()).context["attempts"]
+
+    assert [attempt.number for attempt in attempts] == [3, 2]

@@ -47,7 +47,7 @@ def test_overview_of_a_community_that_went_round_the_loop(populated):
     assert found["evaluation"] == populated.evaluation
     assert found["difference"].value == 0.25
     assert [(words, [side["label"] for side in sides]) for words, sides in found["scores"]] == [
-        ("Prefers what members chose", ["Before", "After"]),
+        ("Prefers what members chose, on held-out pairs", ["Before", "After"]),
         ("Declines harmless requests", ["Before", "After"]),
     ]
     assert found["events"][0].words == "began"

@@ -23,9 +23,9 @@ def page(client, community, **query):
     return response.content.decode()
 
 
-def told(community, verb):
+def told(community, verb, *, by_name=True):
     events = AuditEvent.objects.filter(community=community, verb=verb).order_by("-seq")
-    return narration.tell(events[:1], community)[0]
+    return narration.tell(events[:1], community, by_name=by_name)[0]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -73,7 +73,9 @@ def test_tell_links_only_to_pages_that_are_there(populated, client):
     client.force_login(populated.steward)
     events = AuditEvent.objects.filter(community=populated.community)
 
-    for url in {event.url for event in narration.tell(events, populated.community)} - {""}:
+    for url in {
+        event.url for event in narration.tell(events, populated.community, by_name=True)
+    } - {""}:
         assert client.get(url).status_code == 200, url
 
 
@@ -86,6 +88,30 @@ def test_tell_marks_scripted_members_and_names_those_concerned(populated):
     assert event.words == "changed the role of"
     assert event.subject == f"{scripted.name} (scripted)"
     assert event.note == "from member to moderator"
+
+
+def test_tell_names_nobody_to_those_who_are_not_in(populated):
+    scripted = populated.people[1]
+    place = scripted.memberships.get(community=populated.community)
+    membership.change_role(membership_id=place.pk, actor=populated.steward, role="moderator")
+    event = told(populated.community, "role.changed", by_name=False)
+
+    assert str(event.actor) == f"user:{populated.steward.pk}"
+    assert event.subject == f"user:{scripted.pk} (scripted)"
+    assert event.url == ""
+
+
+@pytest.mark.parametrize("address", ["trail", "community_home"])
+def test_pages_name_people_to_members_alone(populated, client, address):
+    url = reverse(address, args=[populated.community.slug])
+    visitor = client.get(url).content.decode()
+    client.force_login(populated.people[1])
+    member = client.get(url).content.decode()
+
+    assert f"user:{populated.steward.pk}" in visitor
+    assert ">Stella<" not in visitor
+    assert ">Stella<" in member
+    assert "by reference, not by name" in visitor or address != "trail"
 
 
 def test_tell_survives_events_of_another_shape():
@@ -101,7 +127,7 @@ def test_tell_survives_events_of_another_shape():
     )
     unknown = AuditEvent(community=community, seq=2, verb="moon.landed", subject="moon", data={})
 
-    first, second = narration.tell([event, unknown], community)
+    first, second = narration.tell([event, unknown], community, by_name=True)
     assert (first.actor, first.url, first.note) == (None, "", "")
     assert second.words == "moon landed"
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,15 +17,19 @@ from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from governance import audit, checker
+from feedback import review
+from feedback.models import Comparison, Prompt
+from governance import audit, checker, membership
 from governance.canonical import file_digest
 from governance.errors import BadInput, InvalidTransition
 from governance.models import Trail
 from governance.verbs import Verb
+from tests.factories.feedback import ReviewItemFactory
 from tests.factories.governance import CommunityFactory, MembershipFactory, UserFactory
 from tests.factories.populated import begin
 from tests.factories.principles import VersionFactory
-from training_jobs import transparency
+from tests.governance.threads import at_once
+from training_jobs import registry, transparency
 
 pytestmark = pytest.mark.django_db
 
@@ -218,6 +223,65 @@ def test_download_gives_members_the_dataset_files(populated, client, tmp_path, r
 
     assert (folder / "datasets" / populated.training.digest / "README.md").is_file()
     assert run_checker(folder).returncode == 0
+
+
+def test_download_lists_a_dataset_whose_content_was_hidden(
+    populated, client, tmp_path, run_checker
+):
+    comparison = Comparison.objects.filter(prompt__split="train").last()
+    item = ReviewItemFactory(community=populated.community, target_key=comparison.prompt_id)
+    moderator = populated.steward
+    Prompt.objects.update(submitted_by=populated.people[1])
+    review.claim(item_id=item.pk, moderator=moderator)
+    review.decide(item_id=item.pk, moderator=moderator, action="hide", reason="It harms.")
+    client.force_login(populated.people[1])
+    url = reverse("transparency_download", args=[populated.community.slug])
+
+    folder = unzipped(client.get(url), tmp_path / "unzipped") / "datasets"
+
+    [listed] = (folder / populated.training.digest).iterdir()
+    assert listed.name == "listing.json"
+    assert (folder / populated.heldout.digest / "README.md").is_file()
+    assert run_checker(folder.parent).returncode == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_downloads_are_whole_and_stay_readable_while_the_trail_grows(monkeypatch):
+    community, steward, _ = begin()
+
+    def write_large_zip(*, community_id, file, dataset_files):
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("record", bytes(4 * 2**20))
+        return {"head": Trail.objects.get(community=community_id).head}
+
+    def ask():
+        for _ in range(25):
+            with transparency.open_zip(community, dataset_files=False) as file:
+                assert zipfile.ZipFile(io.BytesIO(file.read())).testzip() is None
+        return "whole"
+
+    def grow():
+        for n in range(20):
+            membership.change_community(
+                community_id=community.pk,
+                actor=steward,
+                purpose=f"Purpose {n}.",
+                joining="open",
+                visibility="public",
+            )
+            time.sleep(0.02)
+
+    monkeypatch.setattr(transparency, "write_zip", write_large_zip)
+    reader = transparency.open_zip(community, dataset_files=False)
+    assert at_once(ask, ask, ask, grow) == ["whole"] * 3 + [None]
+
+    with reader:
+        assert zipfile.ZipFile(io.BytesIO(reader.read())).testzip() is None
+    transparency.open_zip(community, dataset_files=False).close()
+    folder = registry.artifact_path(f"exports/{community.pk}-everyone")
+    head = Trail.objects.get(community=community).head
+    assert f"{head}.zip" in {path.name for path in folder.iterdir()}
+    assert list(folder.glob("unfinished-*")) == []
 
 
 def test_download_is_made_anew_only_when_the_trail_has_grown(populated, client, monkeypatch):

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from governance.shapes import PersonSerializer, RuleSerializer
-from training_jobs import playground
+from training_jobs import playground, results
 from training_jobs.models import (
     Attempt,
     Evaluation,
@@ -98,7 +98,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 class RunDetailSerializer(RunSerializer):
     """A run with its manifest, its attempts, its latest progress and what it reported."""
 
-    attempts = AttemptSerializer(many=True)
+    attempts = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
     evaluation = serializers.SerializerMethodField()
 
@@ -111,6 +111,12 @@ class RunDetailSerializer(RunSerializer):
             "progress",
             "evaluation",
         )
+
+    @extend_schema_field(AttemptSerializer(many=True))
+    def get_attempts(self, run: Run) -> Any:
+        """Return the last hundred attempts, the oldest first."""
+        latest = list(run.attempts.order_by("-number")[:100])
+        return AttemptSerializer(latest[::-1], many=True).data
 
     @extend_schema_field(ProgressSerializer(many=True))
     def get_progress(self, run: Run) -> Any:
@@ -188,11 +194,13 @@ class ScoreSerializer(serializers.ModelSerializer[Score]):
 
 
 class SampleSerializer(serializers.ModelSerializer[Sample]):
-    """A prompt with both models' answers."""
+    """A prompt with both models' answers; all three are covered where moderators hid one."""
+
+    hidden = serializers.BooleanField()
 
     class Meta:
         model = Sample
-        fields = ("prompt", "before", "after", "harmful")
+        fields = ("prompt", "before", "after", "harmful", "hidden")
 
 
 class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
@@ -217,10 +225,16 @@ class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
 class EvaluationDetailSerializer(EvaluationSerializer):
     """An evaluation with its scores and samples."""
 
-    samples = SampleSerializer(many=True)
+    samples = serializers.SerializerMethodField()
 
     class Meta(EvaluationSerializer.Meta):
         fields = (*EvaluationSerializer.Meta.fields, "samples")
+
+    @extend_schema_field(SampleSerializer(many=True))
+    def get_samples(self, evaluation: Evaluation) -> Any:
+        """Return the samples as the person who asks may see them."""
+        shown = results.shown_samples(evaluation, self.context["request"].user)
+        return SampleSerializer(shown, many=True).data
 
 
 class ReleaseSerializer(serializers.ModelSerializer[Release]):

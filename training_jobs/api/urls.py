@@ -9,6 +9,7 @@ _COMMUNITY = "communities/<slug:slug>"
 urlpatterns: list[URLPattern] = [
     path(f"{_COMMUNITY}/runs/", views.RunList.as_view(), name="api-run-list"),
     path(f"{_COMMUNITY}/runs/<int:pk>/", views.RunDetail.as_view(), name="api-run-detail"),
+    path(f"{_COMMUNITY}/runs/<int:pk>/again/", views.RunAgain.as_view(), name="api-run-again"),
     path(f"{_COMMUNITY}/runs/<int:pk>/cancel/", views.RunCancel.as_view(), name="api-run-cancel"),
     path(f"{_COMMUNITY}/models/", views.ModelList.as_view(), name="api-model-list"),
     path(f"{_COMMUNITY}/models/<int:pk>/", views.ModelDetail.as_view(), name="api-model-detail"),

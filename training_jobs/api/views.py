@@ -1,6 +1,6 @@
 """API: runs, models, evaluations, releases and the playground."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -78,12 +78,21 @@ class RunDetail(OfCommunity, generics.RetrieveAPIView[Run]):
     def get_queryset(self) -> QuerySet[Run]:
         """Return the community's runs."""
         runs: QuerySet[Run] = (
-            Run.objects.filter(community=self.community())
-            .work()
-            .select_related("queued_by")
-            .prefetch_related("attempts")
+            Run.objects.filter(community=self.community()).work().select_related("queued_by")
         )
         return runs
+
+
+class RunAgain(OfCommunity):
+    """The work of a run once more."""
+
+    @extend_schema(request=None, responses={201: serializers.RunSerializer})
+    def post(self, request: Request, *, pk: int, **__: str) -> Response:
+        """Queue the work of a run that failed or was cancelled, as a new run."""
+        run = get_object_or_404(Run.objects.filter(community=self.community()).work(), pk=pk)
+        again = dispatch.queue_again(run_id=run.pk, actor=self.person())
+        shown = serializers.RunSerializer(again, context={"request": request})
+        return Response(shown.data, status=status.HTTP_201_CREATED)
 
 
 class RunCancel(OfCommunity):
@@ -143,9 +152,11 @@ class EvaluationDetail(OfCommunity, generics.RetrieveAPIView[Evaluation]):
 
     def get_queryset(self) -> QuerySet[Evaluation]:
         """Return the community's evaluations."""
-        evaluations: QuerySet[Evaluation] = Evaluation.objects.filter(
-            run__community=self.community()
-        ).prefetch_related("scores", "samples")
+        evaluations: QuerySet[Evaluation] = (
+            Evaluation.objects.filter(run__community=self.community())
+            .select_related("run")
+            .prefetch_related("scores")
+        )
         return evaluations
 
 
@@ -190,18 +201,21 @@ class _Turns(OfCommunity, generics.GenericAPIView[Turn]):
     queryset = Turn.objects.none()
 
     def get_queryset(self) -> QuerySet[Turn]:
-        turns: QuerySet[Turn] = (
-            Turn.objects.of(self.person())
-            .filter(run__community=self.community())
-            .select_related("run", "release")
-        )
-        return turns
+        return playground.turns_of(self.person(), self.community().pk)
+
+    def shown(self, turns: Iterable[Turn]) -> list[Turn]:
+        """Cover what moderators have hidden."""
+        return playground.as_shown(turns, self.community().pk, self.person())
 
 
 class TurnList(_Turns, generics.ListAPIView[Turn]):
     """My own questions to the released model, the latest first."""
 
     serializer_class = serializers.TurnSerializer
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """Return the turns of the page that was asked for."""
+        return self.shown(super().paginate_queryset(queryset) or ())
 
     @extend_schema(
         request=serializers.QuestionSerializer, responses={201: serializers.TurnSerializer}
@@ -221,3 +235,7 @@ class TurnDetail(_Turns, generics.RetrieveAPIView[Turn]):
     """One of my own questions, with its answer."""
 
     serializer_class = serializers.TurnSerializer
+
+    def get_object(self) -> Turn:
+        """Return the turn that the address names."""
+        return self.shown([super().get_object()])[0]

@@ -308,5 +308,5 @@ def _sentence(error: Exception) -> str:
         case OSError(errno=28):
             return "The disk is full."
         case _:
-            first = str(error).strip().split("\n")[0][:300]
-            return f"The run stopped on an unexpected {type(error).__name__}: {first}"
+            # What an error says may quote paths and texts; it stands in the log, for stewards.
+            return f"The run stopped on an unexpected {type(error).__name__}; its log says more."
