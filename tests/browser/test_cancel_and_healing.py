@@ -39,8 +39,8 @@ def test_a_training_outlives_its_killed_worker(site, person, trainable):
     stella.sees("The run made the model")
     attempts = stella.page.get_by_role("region", name="Attempts").locator("tbody tr")
     expect(attempts).to_have_count(2)
-    expect(attempts.nth(0)).to_contain_text("The worker was lost")
-    expect(attempts.nth(1)).to_contain_text("Succeeded")
+    expect(attempts.nth(0)).to_contain_text("Succeeded")
+    expect(attempts.nth(1)).to_contain_text("The worker was lost")
 
 
 def test_a_cancelled_training_leaves_no_process(site, person, trainable):
