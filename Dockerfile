@@ -37,7 +37,7 @@ FROM base AS web
 COPY --from=web-packages /opt/venv /opt/venv
 COPY . .
 # The values stand in for secrets while static files are gathered; none stays in the image.
-RUN SECRET_KEY=unused ALLOWED_HOSTS=unused DATABASE_URL=postgresql://unused/unused \
+RUN SECRET_KEY=unused SIGNING_KEY_FILE=/unused ALLOWED_HOSTS=unused DATABASE_URL=postgresql://unused/unused \
     CELERY_BROKER_URL=memory:// python manage.py collectstatic --noinput
 USER folkmoot
 VOLUME /var/lib/folkmoot

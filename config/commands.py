@@ -200,6 +200,7 @@ def production_stand_ins() -> dict[str, str]:
         "ALLOWED_HOSTS": "folkmoot.example",
         "CACHE_URL": "redis://localhost:6379/1",
         "SECRET_KEY": secrets.token_urlsafe(64),
+        "SIGNING_KEY_FILE": "/var/lib/folkmoot/signing-key.pem",
     }
 
 

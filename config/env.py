@@ -3,6 +3,8 @@
 import os
 from collections.abc import Sequence
 from fractions import Fraction
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -65,6 +67,28 @@ def words(name: str, default: Sequence[str] | object = _MISSING) -> list[str]:
     value = _read(name, default)
     items = value.split(",") if isinstance(value, str) else list(value)  # type: ignore[call-overload]
     return [item.strip() for item in items if item.strip()]
+
+
+def addresses(name: str, default: object = _MISSING) -> list[str]:
+    """Read a list of web addresses that may be sent to: over TLS, or on this machine."""
+    found = words(name, default)
+    for address in found:
+        if not _may_be_sent_to(address):
+            raise ImproperlyConfigured(
+                f"{name} has {address!r}; it takes https addresses, and http ones of this machine."
+            )
+    return found
+
+
+def _may_be_sent_to(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        if parts.scheme != "http":
+            return parts.scheme == "https" and bool(host) and parts.port != 0
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def choice(name: str, allowed: Sequence[str], default: object = _MISSING) -> str:

@@ -2,6 +2,7 @@
 
 One resolution gives `requirements.lock`, for every Python from 3.11 and every platform; the locks
 of the two images are parts of it. Versions that still fit are kept: delete a line to let it move.
+Peers of benchmarks are measured as their authors ship them: they have few overrides, their own.
 """
 
 # ruff: noqa: S603 - every command is a list of words of our own, and none passes a shell
@@ -24,8 +25,9 @@ SOURCES = {
 PARTS = {"requirements-web.lock", "requirements-worker.lock"}
 OPTIONS = [
     *("--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate"),
-    *("--override", "requirements-overrides.txt", "--custom-compile-command", "make lock"),
+    *("--custom-compile-command", "make lock"),
 ]
+OVERRIDES = {"requirements-bench.lock": "requirements-bench-overrides.txt"}
 
 
 def main() -> None:
@@ -36,6 +38,7 @@ def main() -> None:
         subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
         for lock, sources in SOURCES.items():
             bounds = ["--constraint", "requirements.lock"] if lock in PARTS else []
+            bounds += ["--override", OVERRIDES.get(lock, "requirements-overrides.txt")]
             subprocess.run(
                 [python, "-m", "uv", "pip", "compile", *OPTIONS, *bounds, *sources, "-o", lock],
                 check=True,

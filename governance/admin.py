@@ -5,7 +5,16 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from governance.models import AuditEvent, Community, Invitation, Membership, Poll, Trail, User
+from governance.models import (
+    AuditEvent,
+    Community,
+    Delegation,
+    Invitation,
+    Membership,
+    Poll,
+    Trail,
+    User,
+)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # not generic when it runs
@@ -86,3 +95,12 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ("community", "seq", "at", "actor", "verb", "subject")
     list_filter = ("verb",)
     list_select_related = ("community",)
+
+
+@admin.register(Delegation)
+class DelegationAdmin(ReadOnlyAdmin):
+    """Who delegates, without to whom."""
+
+    list_display = ("community", "delegator", "topic", "poll", "given_at")
+    list_select_related = ("community", "delegator", "poll")
+    fields = ("community", "delegator", "topic", "poll", "given_at")

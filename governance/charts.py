@@ -477,6 +477,98 @@ def tally_bar(
     return TallyBar(width=width, total=total, segments=tuple(segments), marks=tuple(placed))
 
 
+# --- rounds of an instant runoff ------------------------------------------------------------------
+
+MOST_BARS = 60
+
+
+@dataclass(frozen=True)
+class RoundBar:
+    """The votes of one option in one round; `state` is stays, goes or elected."""
+
+    mark: str
+    label: str
+    state: str
+    y: float
+    width: float
+
+
+@dataclass(frozen=True)
+class PlacedRound:
+    """A round: its title above its bars."""
+
+    title: str
+    y: float
+    bars: tuple[RoundBar, ...]
+
+
+@dataclass(frozen=True)
+class RoundsChart:
+    """Rounds below each other, in coordinates.
+
+    Attributes:
+        width: of the drawing in user units.
+        height: of the drawing in user units.
+        left: where bars begin.
+        rounds: the last ones, as far as MOST_BARS reach.
+        left_out: how many rounds before them are not drawn.
+    """
+
+    width: int
+    height: int
+    left: float
+    rounds: tuple[PlacedRound, ...]
+    left_out: int
+
+
+def rounds_chart(
+    rounds: Sequence[tuple[str, Sequence[tuple[str, str, Fraction, str]]]],
+    *,
+    most: Fraction,
+    width: int = 480,
+) -> RoundsChart:
+    """Lay out each round's votes as bars, all to the same scale.
+
+    Args:
+        rounds: a title, and (mark, label, votes, state) of each option that remains.
+        most: the votes that a bar of full length stands for.
+        width: width of the drawing in user units.
+    """
+    shown: list[tuple[str, Sequence[tuple[str, str, Fraction, str]]]] = []
+    for one in reversed(rounds):
+        if shown and sum(len(bars) for _, bars in shown) + len(one[1]) > MOST_BARS:
+            break
+        shown.insert(0, one)
+    left, y = 34.0, 0.0
+    placed = []
+    for title, bars in shown:
+        y += 16
+        at = y
+        drawn = []
+        for mark, label, votes, state in bars:
+            share = float(votes / most) if most else 0.0
+            y += 6
+            drawn.append(
+                RoundBar(
+                    mark=mark,
+                    label=label,
+                    state=state,
+                    y=_tenth(y),
+                    width=_tenth(share * (width - left - 90)),
+                )
+            )
+            y += 14
+        placed.append(PlacedRound(title=title, y=_tenth(at), bars=tuple(drawn)))
+        y += 14
+    return RoundsChart(
+        width=width,
+        height=int(y) or 1,
+        left=left,
+        rounds=tuple(placed),
+        left_out=len(rounds) - len(shown),
+    )
+
+
 # --- histogram ------------------------------------------------------------------------------------
 
 

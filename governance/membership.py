@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from governance import audit, chain, permissions
+from governance import audit, chain, community_rules, permissions
 from governance.canonical import text_digest
 from governance.errors import BadInput, InvalidTransition, NotPermitted
 from governance.models import Community, Invitation, Membership, Trail, User
@@ -101,7 +101,7 @@ def change_community(
         NotPermitted: `actor` is no steward.
         BadInput: the purpose is empty or too long, or a value is unknown.
     """
-    community = _lock(community_id)
+    community = lock_community(community_id)
     _require_steward(actor, community_id, "change the community")
     purpose = purpose.strip()
     _check_settings(purpose=purpose, joining=joining, visibility=visibility)
@@ -132,7 +132,7 @@ def join(*, community_id: int, actor: User) -> Membership:
     Raises:
         NotPermitted: the community is private or joined by invitation, or `actor` is suspended.
     """
-    community = _lock(community_id)
+    community = lock_community(community_id)
     membership = _find(community_id, actor)
     if membership and membership.status == Status.ACTIVE:
         return membership
@@ -163,7 +163,7 @@ def invite(*, community_id: int, actor: User, days: int = 14) -> Invitation:
         NotPermitted: `actor` is no steward.
         BadInput: `days` is not between 1 and 90.
     """
-    _lock(community_id)
+    lock_community(community_id)
     _require_steward(actor, community_id, "invite people")
     if not 1 <= days <= LONGEST_INVITATION_DAYS:
         raise BadInput(f"An invitation holds for 1 to {LONGEST_INVITATION_DAYS} days.")
@@ -190,7 +190,7 @@ def revoke_invitation(*, invitation_id: int, actor: User) -> Invitation:
         NotPermitted: `actor` is no steward.
     """
     community_id = Invitation.objects.only("community_id").get(pk=invitation_id).community_id
-    _lock(community_id)
+    lock_community(community_id)
     invitation = Invitation.objects.select_for_update().get(pk=invitation_id)
     _require_steward(actor, community_id, "withdraw invitations")
     now = timezone.now()
@@ -218,7 +218,7 @@ def accept_invitation(*, token: str, actor: User) -> Membership:
         NotPermitted: `actor` is suspended.
     """
     invitation = Invitation.objects.get(token=token)
-    community = _lock(invitation.community_id)
+    community = lock_community(invitation.community_id)
     invitation.refresh_from_db()
     membership = _find(community.pk, actor)
     if membership and membership.status == Status.ACTIVE:
@@ -265,8 +265,12 @@ def decline_request(*, membership_id: int, actor: User) -> Membership:
 def change_role(*, membership_id: int, actor: User, role: str) -> Membership:
     """Give an active member another role; the last steward stays one.
 
+    Who is a steward is for one steward alone to say only while there is no other and the community
+    is small; a motion that another steward seconds decides it then, and a poll in a larger
+    community. Stepping down needs nobody.
+
     Raises:
-        NotPermitted: `actor` is no steward.
+        NotPermitted: `actor` is no steward, or it takes a second steward, or a poll.
         InvalidTransition: the member is not active, or the last steward.
         BadInput: there is no such role.
     """
@@ -274,6 +278,33 @@ def change_role(*, membership_id: int, actor: User, role: str) -> Membership:
     _require_steward(actor, membership.community_id, "change roles")
     if role not in Role.values:
         raise BadInput("A role is member, moderator or steward.")
+    changes_stewards = Role.STEWARD in {membership.role, role} and membership.role != role
+    if changes_stewards and membership.user_id != actor.pk:
+        community_id = membership.community_id
+        permissions.require(community_rules.is_small(community_id), community_rules.BY_POLL)
+        permissions.require(
+            not other_stewards(community_id, actor.pk),
+            "Where there are two stewards or more, one moves who is a steward and another "
+            "seconds it: see Motions.",
+        )
+    return set_role(membership, actor, role)
+
+
+def set_role(
+    membership: Membership, actor: User | None, role: str, *, motion: int = 0, poll: int = 0
+) -> Membership:
+    """Change the role of a locked membership, for a verb that knows that it may be changed.
+
+    Args:
+        membership: locked, after its community.
+        actor: None where a poll decided.
+        role: the new one.
+        motion: the number of the motion that was carried; 0 for none.
+        poll: the number of the poll that passed; 0 for none.
+
+    Raises:
+        InvalidTransition: the member is not active, or the last steward.
+    """
     if membership.status != Status.ACTIVE:
         raise InvalidTransition("Only an active member has a role to change.")
     if membership.role == role:
@@ -281,22 +312,38 @@ def change_role(*, membership_id: int, actor: User, role: str) -> Membership:
     _keep_a_steward(membership)
     before, membership.role = membership.role, role
     membership.save(update_fields=["role"])
-    _record(membership, actor, Verb.ROLE_CHANGED, {"from": str(before), "to": str(role)})
+    data = {"from": str(before), "to": str(role), "motion": motion, "poll": poll}
+    _record(membership, actor, Verb.ROLE_CHANGED, data)
     return membership
+
+
+def other_stewards(community_id: int, *people: int) -> int:
+    """Count the active stewards of a community besides these users, given by key."""
+    return (
+        Membership.objects.filter(community_id=community_id, role=Role.STEWARD)
+        .active()
+        .exclude(user_id__in=people)
+        .count()
+    )
 
 
 @transaction.atomic
 def suspend(*, membership_id: int, actor: User) -> Membership:
     """Suspend a member: they keep their place, and the ballots they cast keep counting.
 
+    A steward is not suspended: it would end the stewardship without a second or a poll.
+
     Raises:
-        NotPermitted: `actor` is no steward, or means themselves.
-        InvalidTransition: the member is not active, or the last steward.
+        NotPermitted: `actor` is no steward, or means themselves or a steward.
+        InvalidTransition: the member is not active.
     """
     membership = _lock_membership(membership_id)
     _require_steward(actor, membership.community_id, "suspend members")
     permissions.require(membership.user_id != actor.pk, "Nobody suspends themselves.")
-    _keep_a_steward(membership)
+    permissions.require(
+        membership.role != Role.STEWARD or membership.status != Status.ACTIVE,
+        "A steward is not suspended: the stewardship ends first, by a motion or a poll.",
+    )
     move(membership, Status.SUSPENDED)
     _record(membership, actor, Verb.MEMBER_SUSPENDED)
     return membership
@@ -327,7 +374,7 @@ def leave(*, community_id: int, actor: User) -> Membership:
         NotPermitted: `actor` is not in the community, or is suspended.
         InvalidTransition: `actor` is the last steward.
     """
-    _lock(community_id)
+    lock_community(community_id)
     membership = _find(community_id, actor)
     if membership is None or membership.status in {Status.LEFT, Status.DECLINED}:
         raise NotPermitted("You are not in this community.")
@@ -339,14 +386,15 @@ def leave(*, community_id: int, actor: User) -> Membership:
     return membership
 
 
-def _lock(community_id: int) -> Community:
+def lock_community(community_id: int) -> Community:
+    """Lock a community's row, which every verb does before it touches a membership."""
     # No key: rows that merely refer to the community may be written meanwhile.
     community: Community = Community.objects.select_for_update(no_key=True).get(pk=community_id)
     return community
 
 
 def _lock_membership(membership_id: int) -> Membership:
-    _lock(Membership.objects.only("community_id").get(pk=membership_id).community_id)
+    lock_community(Membership.objects.only("community_id").get(pk=membership_id).community_id)
     membership: Membership = Membership.objects.select_for_update().get(pk=membership_id)
     return membership
 
@@ -373,7 +421,7 @@ def _enter(
 
 
 def _record(
-    membership: Membership, actor: User, verb: Verb, data: dict[str, object] | None = None
+    membership: Membership, actor: User | None, verb: Verb, data: dict[str, object] | None = None
 ) -> None:
     audit.record(
         community_id=membership.community_id,
@@ -406,10 +454,7 @@ def _keep_a_steward(membership: Membership) -> None:
     """
     if membership.status != Status.ACTIVE or membership.role != Role.STEWARD:
         return
-    stewards = Membership.objects.filter(
-        community_id=membership.community_id, role=Role.STEWARD, status=Status.ACTIVE
-    )
-    if not stewards.exclude(pk=membership.pk).exists():
+    if not other_stewards(membership.community_id, membership.user_id):
         raise InvalidTransition("A community keeps at least one steward; name another one first.")
 
 

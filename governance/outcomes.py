@@ -32,17 +32,22 @@ class PollKind:
         name: stored in `Poll.kind`.
         label: for people.
         on_close: called with the closed poll (its outcome is set), in its transaction.
+        on_withdraw: called with the withdrawn poll, in its transaction: gives back what was put
+            to the vote.
         lock_subject: called with the poll's key before the poll is locked, in the same
             transaction: locks the rows that `on_close` will write, since locks go from the higher
             app to the lower, and the trail's comes last. Harmless to leave out where no other
             verb locks them.
+        takes_options: whether such a poll may choose among options; else it is yes or no.
         subject_url: the page of what is decided, or "" where there is none.
     """
 
     name: str
     label: str
     on_close: Callable[["Poll"], None] = _nothing
+    on_withdraw: Callable[["Poll"], None] = _nothing
     lock_subject: Callable[[int], None] = _no_rows
+    takes_options: bool = False
     subject_url: Callable[["Poll"], str] = _no_page
 
 
@@ -66,3 +71,17 @@ def kind_of(poll: "Poll") -> PollKind:
         KeyError: no app registered it.
     """
     return _kinds[poll.kind]
+
+
+def kind_named(name: str) -> PollKind:
+    """Return the kind of this name.
+
+    Raises:
+        KeyError: no app registered it.
+    """
+    return _kinds[name]
+
+
+def kinds() -> list[PollKind]:
+    """Return every kind that is known, by its label."""
+    return sorted(_kinds.values(), key=lambda kind: kind.label)

@@ -1,5 +1,6 @@
 """Who may do what: predicates that read and never write."""
 
+from governance.community_rules import STEWARD_CHANGE
 from governance.errors import NotPermitted
 from governance.models import Community, Elector, Membership, Poll
 from governance.querysets import Viewer
@@ -42,6 +43,25 @@ def is_moderator(user: Viewer, community_id: int) -> bool:
 def is_steward(user: Viewer, community_id: int) -> bool:
     """Say whether `user` sets up the community, opens polls and queues runs."""
     return _has_role(user, community_id, Membership.Role.STEWARD)
+
+
+def can_put_to_vote(user: Viewer, community_id: int, kind: str) -> bool:
+    """Say whether `user` may draft and announce polls of this kind.
+
+    Stewards may. Who is a steward every member may put to the vote (`stewardship` says when): a
+    steward who stands alone would else never be replaced.
+    """
+    if kind == STEWARD_CHANGE:
+        return is_member(user, community_id)
+    return is_steward(user, community_id)
+
+
+def can_manage(user: Viewer, poll: Poll, membership: Membership | None) -> bool:
+    """Say whether `user`, with this place in its community, may edit and withdraw the poll."""
+    if membership is None:
+        return False
+    own = poll.opened_by_id == user.pk
+    return membership.role == Membership.Role.STEWARD or (own and poll.kind == STEWARD_CHANGE)
 
 
 def can_read(user: Viewer, community: Community) -> bool:

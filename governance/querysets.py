@@ -84,19 +84,70 @@ class BallotQuerySet(QuerySet[Any]):
     """Ballots; who asks must know that the poll is closed, or the ballot the asker's own."""
 
     def roll_call(self) -> Self:
-        """Who voted how, by name."""
-        return self.select_related("voter").order_by("voter__name", "voter_id")
+        """Who voted how, by name; `suspended` says whose membership is suspended by now.
+
+        A suspended member's ballot was cast by a member, and keeps counting.
+        """
+        suspended = apps.get_model("governance", "Membership").objects.filter(
+            user=OuterRef("voter"), community=OuterRef("poll__community"), status="suspended"
+        )
+        return (
+            self.select_related("voter")
+            .annotate(suspended=Exists(suspended))
+            .order_by("voter__name", "voter_id")
+        )
+
+
+class DelegationQuerySet(QuerySet[Any]):
+    """Delegations."""
+
+    def reaching(self, community_id: int, kind: str, poll_id: int) -> Self:
+        """Those that can carry a vote in this poll, the narrowest of each delegator last."""
+        here = Q(poll_id=poll_id) | Q(poll=None, topic__in=["", kind])
+        breadth = Case(
+            When(poll__isnull=False, then=Value(2)),
+            When(topic="", then=Value(0)),
+            default=Value(1),
+            output_field=IntegerField(),
+        )
+        return self.filter(here, community_id=community_id).order_by(breadth, "pk")
 
 
 class PollQuerySet(ScopedQuerySet):
     """Polls."""
+
+    def get_for_ballot(self, poll_id: int) -> Any:
+        """Return a poll that cannot close before the transaction ends; others may vote meanwhile.
+
+        `FOR KEY SHARE` conflicts with the lock of whoever closes or withdraws the poll, and not
+        with itself.
+
+        Raises:
+            DoesNotExist: there is no such poll.
+        """
+        locked = "SELECT * FROM governance_poll WHERE id = %s FOR KEY SHARE"
+        for poll in self.raw(locked, [poll_id]):
+            return poll
+        raise self.model.DoesNotExist
+
+    def readable_by(self, user: Viewer) -> Self:
+        """Without what was never announced, unless `user` is a steward of its community."""
+        stewards = apps.get_model("governance", "Membership").objects.filter(
+            community=OuterRef("community"), user_id=user.pk or 0, status="active", role="steward"
+        )
+        unannounced = Q(opens_at__isnull=True, opened_at__isnull=True)
+        return self.filter(~unannounced | Exists(stewards))
+
+    def due_to_open(self, now: datetime) -> Self:
+        """Polls in deliberation whose time to open has come."""
+        return self.filter(status="deliberation", opens_at__lte=now)
 
     def due(self, now: datetime) -> Self:
         """Open polls whose deadline has passed."""
         return self.filter(status="open", closes_at__lte=now)
 
     def for_list(self, user: Viewer) -> Self:
-        """Open polls first (the nearest deadline on top), then closed ones, newest first.
+        """Open polls first (the nearest deadline on top), then coming ones, then those over.
 
         Adds `may_vote` and `has_voted` of `user`.
         """
@@ -104,13 +155,21 @@ class PollQuerySet(ScopedQuerySet):
         ballots = apps.get_model("governance", "Ballot").objects
         key = user.pk or 0
         return (
-            self.select_related("community")
+            self.readable_by(user)
+            .select_related("community")
             .annotate(
                 may_vote=Exists(electors.filter(poll=OuterRef("pk"), user_id=key)),
                 has_voted=Exists(ballots.filter(poll=OuterRef("pk"), voter_id=key)),
+                stage=Case(
+                    When(status="open", then=Value(0)),
+                    When(status="deliberation", then=Value(1)),
+                    When(status="draft", then=Value(2)),
+                    default=Value(3),
+                    output_field=IntegerField(),
+                ),
                 urgency=Case(When(status="open", then="closes_at"), default=None),
             )
-            .order_by("-status", "urgency", "-closed_at", "-pk")
+            .order_by("stage", "urgency", "opens_at", "-closed_at", "-pk")
         )
 
     def awaiting(self, user: Viewer, now: datetime) -> Self:

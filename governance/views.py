@@ -1,46 +1,23 @@
-"""Pages: people, communities and polls; one function for each page, with its POST."""
+"""Pages: people and communities; one function for each page, with its POST."""
 
-from datetime import datetime
-from fractions import Fraction
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import redirect_to_login
-from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import membership, permissions, tokens, voting
+from governance import membership, permissions, tokens
 from governance.errors import RuleViolation
-from governance.forms import (
-    BallotForm,
-    CommunityForm,
-    CommunitySettingsForm,
-    InvitationForm,
-    PollForm,
-    RoleForm,
-)
-from governance.models import Ballot, Community, Invitation, Membership, Poll, User
-from governance.shapes import RuleForm
-from governance.tally import Rule, Tally, decide, percent
-from governance.web import community_context, page
+from governance.forms import CommunityForm, CommunitySettingsForm, InvitationForm, RoleForm
+from governance.models import Community, Invitation, Membership, Poll, User
+from governance.web import PAGE_SIZE, community_context, page, paginate
 
-PAGE_SIZE = 25
 MANY = 12
-WATCHED_SECONDS = 3600
-COUNTING_SECONDS = 3
-
-_CARDS = {
-    Ballot.Choice.YES: "I am for it.",
-    Ballot.Choice.NO: "I am against it.",
-    Ballot.Choice.ABSTAIN: "I take part and leave the decision to others.",
-}
 _ACTS = {
     "approve": (membership.approve_request, "is now a member."),
     "decline": (membership.decline_request, "was declined."),
@@ -65,7 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
         memberships = list(mine.select_related("community").order_by("community__name")[:MANY])
         communities = communities.exclude(pk__in=[own.community_id for own in memberships])
         context |= {"memberships": memberships, "awaiting": awaiting[:MANY]}
-    context["communities"] = _paginate(request, communities)
+    context["communities"] = paginate(request, communities)
     return page(request, "governance/home.html", "communities", context)
 
 
@@ -126,9 +103,9 @@ def community_members(request: HttpRequest, slug: str) -> HttpResponse:
     context |= {"is_steward": is_steward, "roles": Membership.Role.choices}
     if context["membership"] is None:
         stewards = active.filter(role=Membership.Role.STEWARD)
-        context |= {"members": _paginate(request, stewards), "count": active.count()}
+        context |= {"members": paginate(request, stewards), "count": active.count()}
     else:
-        members = _paginate(request, active)
+        members = paginate(request, active)
         context |= {"members": members, "count": members.paginator.count}
     if is_steward:
         outside = Membership.objects.filter(community=community).stewards_first()
@@ -296,181 +273,6 @@ def account_token(request: HttpRequest) -> HttpResponse:
     return page(request, "governance/account_token.html", "token", context)
 
 
-# --- polls ----------------------------------------------------------------------------------------
-
-
-@require_GET
-def poll_list(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show what is being decided and what was."""
-    context = community_context(request, slug)
-    community: Community = context["community"]
-    polls = Poll.objects.filter(community=community).for_list(request.user)
-    context |= {
-        "polls": _paginate(request, polls),
-        "is_steward": permissions.is_steward(request.user, community.pk),
-    }
-    return page(request, "governance/poll_list.html", "polls", context)
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def poll_create(request: HttpRequest, slug: str) -> HttpResponse:
-    """Put a plain question to all members."""
-    context = community_context(request, slug)
-    community: Community = context["community"]
-    form = PollForm(request.POST or None)
-    if form.is_valid():
-        data = form.cleaned_data
-        try:
-            poll = voting.open_poll(
-                community_id=community.pk,
-                actor=_person(request),
-                kind="question",
-                title=data["title"],
-                text=data["text"],
-                rule=data["rule"],
-                closes_at=form.closes_at(),
-            )
-        except RuleViolation as error:
-            form.add_error(None, str(error))
-        else:
-            messages.success(request, "The poll is open.")
-            return redirect(poll)
-    context |= {
-        "form": form,
-        "is_steward": permissions.is_steward(request.user, community.pk),
-        "sentence": _sentence(form, community),
-    }
-    status = 422 if form.errors else 200
-    return page(request, "governance/poll_create.html", "poll-form", context, status=status)
-
-
-@require_GET
-def poll_rule(request: HttpRequest, slug: str) -> HttpResponse:
-    """Say in words what the rule chosen in a form means for this community now."""
-    context = community_context(request, slug)
-    form = RuleForm(request.GET)
-    context |= {"form": form, "sentence": _sentence(form, context["community"])}
-    return page(request, "governance/poll_rule.html", "rule-words", context)
-
-
-@require_http_methods(["GET", "POST"])
-def poll_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Show a poll, take ballots while it is open, and show the result after."""
-    context = community_context(request, slug)
-    poll = get_object_or_404(
-        Poll.objects.select_related("community", "opened_by"), pk=pk, community__slug=slug
-    )
-    if request.method == "POST" and not request.user.is_authenticated:
-        return redirect_to_login(poll.get_absolute_url())
-    form = BallotForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        try:
-            voting.cast_ballot(poll_id=poll.pk, voter=_person(request), **form.cleaned_data)
-        except RuleViolation as error:
-            form.add_error(None, str(error))
-            poll.refresh_from_db()
-        else:
-            if not request.htmx:  # type: ignore[attr-defined]
-                messages.success(request, "Your ballot is recorded.")
-                return redirect(poll)
-    context |= _poll_panel(request, poll, form, is_member=context["membership"] is not None)
-    status = 422 if form.errors else 200
-    return page(request, "governance/poll_detail.html", "poll-panel", context, status=status)
-
-
-@login_required
-@require_POST
-def ballot_withdraw(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Take my ballot back."""
-    context = community_context(request, slug)
-    poll = get_object_or_404(
-        Poll.objects.select_related("community", "opened_by"), pk=pk, community__slug=slug
-    )
-    form = BallotForm()
-    refusal = ""
-    try:
-        voting.withdraw_ballot(poll_id=poll.pk, voter=_person(request))
-    except RuleViolation as error:
-        refusal = str(error)
-    if not request.htmx:  # type: ignore[attr-defined]
-        level = messages.ERROR if refusal else messages.SUCCESS
-        messages.add_message(request, level, refusal or "Your ballot is withdrawn.")
-        return redirect(poll)
-    context |= _poll_panel(request, poll, form, is_member=context["membership"] is not None)
-    context["refusal"] = refusal
-    status = 422 if refusal else 200
-    return page(request, "governance/poll_detail.html", "poll-panel", context, status=status)
-
-
-def _poll_panel(
-    request: HttpRequest, poll: Poll, form: BallotForm, *, is_member: bool
-) -> dict[str, Any]:
-    """Return what this person may see of a poll now: nothing of its counts before it closes."""
-    rule = Rule.from_dict(poll.rule)
-    now = timezone.now()
-    context: dict[str, Any] = {
-        "poll": poll,
-        "form": form,
-        "rule": rule,
-        "sentence": rule.sentence(poll.electorate_size),
-        "can_vote": permissions.can_vote(request.user, poll),
-        "takes_ballots": poll.accepts_ballots_at(now),
-        "refresh_in": _refresh_in(poll, now),
-        "own": None,
-    }
-    if context["can_vote"]:
-        context["own"] = Ballot.objects.filter(poll=poll, voter_id=request.user.pk).first()
-        chosen = form["choice"].value() or (context["own"].choice if context["own"] else "")
-        context["cards"] = [
-            {"value": c.value, "label": c.label, "description": text, "checked": c == chosen}
-            for c, text in _CARDS.items()
-        ]
-        context["reference"] = voting.voter_reference(poll, request.user.pk or 0)
-    if poll.status == Poll.Status.CLOSED and poll.tally:
-        result = decide(
-            rule,
-            electorate=poll.electorate_size,
-            **{c: poll.tally[c] for c in Ballot.Choice.values},
-        )
-        context |= {"result": result, "figures": _figures(rule, result)}
-        if rule.quorum != "none":
-            # The square root is no share; its mark stands at the exact count that it asks for.
-            context["chart_quorum"] = rule.quorum_share or Fraction(
-                result.quorum_needed, result.electorate
-            )
-        context["chart_quorum_kind"] = (
-            "participation" if rule.quorum == "participation" else "approval"
-        )
-        if is_member:
-            context["roll_call"] = _paginate(request, Ballot.objects.filter(poll=poll).roll_call())
-    return context
-
-
-def _refresh_in(poll: Poll, now: datetime) -> int | None:
-    """Return in how many seconds an open page should look again; None where it need not."""
-    if poll.status == Poll.Status.CLOSED:
-        return None
-    left = (poll.closes_at - now).total_seconds()
-    if left <= 0:
-        return COUNTING_SECONDS
-    return int(left) + 1 if left < WATCHED_SECONDS else None
-
-
-def _figures(rule: Rule, result: Tally) -> dict[str, str]:
-    """Return the shares that the page shows, each on its own side of the edge it is held to."""
-    share = rule.quorum_share if rule.quorum in {"approval", "participation"} else None
-    return {
-        "yes": percent(result.yes, result.base_count, edge=rule.threshold),
-        "quorum": percent(result.quorum_counted, result.electorate, edge=share),
-        "turnout": percent(
-            result.cast,
-            result.electorate,
-            edge=share if rule.quorum == "participation" else None,
-        ),
-    }
-
-
 # --- shared by the views --------------------------------------------------------------------------
 
 
@@ -479,10 +281,6 @@ def _person(request: HttpRequest) -> User:
     if not isinstance(user, User):  # pragma: no cover - login_required stands before
         raise Http404
     return user
-
-
-def _paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page[Any]:
-    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
 
 
 def _membership(request: HttpRequest, slug: str, pk: int) -> Membership:
@@ -497,13 +295,3 @@ def _welcome(joined: Membership) -> str:
     if joined.status == Membership.Status.REQUESTED:
         return "Your request is with the stewards."
     return f"Welcome to {joined.community}."
-
-
-def _sentence(form: RuleForm, community: Community) -> str:
-    """Say what the rule in a form means; "" while the form does not make one."""
-    members = Membership.objects.filter(community=community).active().count()
-    if not form.is_bound:
-        return Rule().sentence(members) if members else ""
-    form.is_valid()
-    rule = form.cleaned_data.get("rule") if hasattr(form, "cleaned_data") else None
-    return rule.sentence(members) if rule is not None and members else ""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
@@ -17,6 +19,8 @@ from rest_framework.views import exception_handler
 from governance.errors import NotPermitted, RuleViolation
 from governance.models import Community
 from governance.permissions import membership_of
+
+PAGE_SIZE = 25
 
 
 def page(
@@ -53,6 +57,11 @@ def community_context(request: HttpRequest, slug: str) -> dict[str, Any]:
     user = request.user
     community = get_object_or_404(Community.objects.visible_to(user), slug=slug)
     return {"community": community, "membership": membership_of(user, community.pk)}
+
+
+def paginate(request: HttpRequest, rows: QuerySet[Any], *, by: str = "page") -> Page[Any]:
+    """Return the part of a list that the address asks for, PAGE_SIZE rows at most."""
+    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get(by))
 
 
 def site(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - a context processor

@@ -18,6 +18,7 @@ class PrinciplesConfig(AppConfig):
                 name=models.Draft.POLL_KIND,
                 label="Ratification",
                 on_close=ratification.adopt,
+                on_withdraw=ratification.give_back,
                 lock_subject=ratification.lock_subject,
                 subject_url=ratification.subject_url,
             )

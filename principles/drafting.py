@@ -8,11 +8,11 @@ from typing import Any
 from django.db import transaction
 from django.utils.text import slugify
 
-from governance import audit, canonical, voting
+from governance import audit, canonical, polling
 from governance.errors import BadInput, InvalidTransition
 from governance.models import Community, Poll, User
 from governance.permissions import is_steward, require
-from governance.tally import Rule
+from governance.rules import Rule
 from governance.transitions import move
 from principles import compilation, permissions, starters
 from principles.models import Constitution, Draft, DraftPrinciple, Version
@@ -256,7 +256,7 @@ def propose(*, draft_id: int, actor: User, rule: Rule, closes_at: datetime) -> P
         raise BadInput(
             f"This draft has {len(text)} characters; a poll takes {LONGEST_POLL_TEXT} at most."
         )
-    poll = voting.open_poll(
+    poll = polling.open_poll(
         community_id=community_id,
         actor=actor,
         kind=Draft.POLL_KIND,

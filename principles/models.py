@@ -148,7 +148,7 @@ class Draft(models.Model):
     POLL_KIND: ClassVar = "ratification"
     NEXT: ClassVar = {
         Status.EDITING: {Status.PROPOSED, Status.WITHDRAWN},
-        Status.PROPOSED: {Status.ADOPTED, Status.REJECTED},
+        Status.PROPOSED: {Status.ADOPTED, Status.REJECTED, Status.EDITING},
     }
 
     constitution = models.ForeignKey(Constitution, models.PROTECT, related_name="drafts")

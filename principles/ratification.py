@@ -76,6 +76,20 @@ def adopt(poll: Poll) -> None:
     )
 
 
+@transaction.atomic
+def give_back(poll: Poll) -> None:
+    """Give the draft of a poll that was withdrawn back to its author."""
+    draft = Draft.objects.select_for_update().get(poll=poll)
+    move(draft, Draft.Status.EDITING, poll=None)
+    audit.record(
+        community_id=poll.community_id,
+        actor=None,
+        verb=Verb.DRAFT_GIVEN_BACK,
+        subject=draft,
+        data={"poll": poll.pk},
+    )
+
+
 def _write_version(draft: Draft, constitution: Constitution, poll: Poll) -> Version:
     """Write the next version and its principles; the constitution is locked."""
     parent = constitution.in_force()

@@ -14,4 +14,5 @@ class Verb(StrEnum):
     DRAFT_WITHDRAWN = "draft.withdrawn"
     DRAFT_PROPOSED = "draft.proposed"
     DRAFT_REJECTED = "draft.rejected"
+    DRAFT_GIVEN_BACK = "draft.given_back"
     VERSION_RATIFIED = "version.ratified"

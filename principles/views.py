@@ -15,8 +15,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from governance import canonical
 from governance.errors import RuleViolation
-from governance.models import Community, Membership, User
-from governance.tally import DEFAULT_RULE
+from governance.models import Community, User
+from governance.shapes import rule_terms, votes_now
 from governance.web import community_context, page
 from principles import compilation, difference, drafting, permissions, starters
 from principles.forms import (
@@ -277,10 +277,10 @@ def draft_propose(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     context = community_context(request, slug)
     community: Community = context["community"]
     draft = _draft(community, pk)
-    electorate = Membership.objects.filter(community=community).active().count()
-    form = ProposeForm(request.POST if request.method == "POST" else None)
+    terms = rule_terms(community, Draft.POLL_KIND)
+    form = ProposeForm(request.POST if request.method == "POST" else None, **terms)
     valid = form.is_valid()
-    rule = form.cleaned_data["rule"] if valid else DEFAULT_RULE
+    rule = form.cleaned_data["rule"] if valid else form.start
     digest = canonical.digest(rule.to_dict())
     if valid and "show" not in request.POST:
         if form.cleaned_data["seen"] != digest:
@@ -298,7 +298,9 @@ def draft_propose(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     context |= {
         "draft": draft,
         "form": form,
-        "sentence": rule.sentence(electorate) if valid or not form.is_bound else "",
+        "sentences": rule.sentences(votes_now(community.pk, rule))
+        if valid or not form.is_bound
+        else [],
         "digest": digest if valid or not form.is_bound else "",
         "can_propose": permissions.can_propose(request.user, draft),
         "in_force": draft.constitution.in_force(),

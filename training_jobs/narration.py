@@ -1,6 +1,6 @@
 """The audit trail in plain words: who did what to what, with a link where there is a page."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,14 +8,17 @@ from django.db.models import Q
 from django.urls import NoReverseMatch, reverse
 
 from feedback.models import Dataset
-from governance.models import AuditEvent, Community, Poll, User
+from governance.models import AuditEvent, Community, Motion, Poll, User
 from principles.models import Version
 from training_jobs.models import Release
 
 TOPICS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "members": ("Members", ("community", "member", "membership", "role", "invitation")),
+    "members": (
+        "Members",
+        ("community", "member", "membership", "role", "invitation", "motion", "delegation", "key"),
+    ),
     "constitution": ("Constitution", ("draft", "version")),
-    "polls": ("Polls", ("poll", "ballot")),
+    "polls": ("Polls", ("poll", "ballots", "motion", "delegation")),
     "feedback": (
         "Prompts, labels and reviews",
         ("prompt", "prompts", "responses", "labels", "content", "review"),
@@ -38,11 +41,21 @@ _WORDS: Final[Mapping[str, str]] = {
     "member.suspended": "suspended",
     "member.reinstated": "reinstated",
     "role.changed": "changed the role of",
+    "community.rule_changed": "changed by which rule is decided in",
+    "key.announced": "announced the key that signs the record of",
+    "motion.moved": "asked the other stewards to",
+    "motion.carried": "seconded what was asked: to",
+    "motion.declined": "declined what was asked: to",
+    "motion.lapsed": "let go what nobody seconded: to",
+    "delegation.given": "delegated their vote in",
+    "delegation.taken_back": "took back a delegation in",
+    "poll.announced": "announced the poll",
+    "poll.revised": "revised the announced poll",
     "poll.opened": "opened the poll",
-    "ballot.cast": "cast a ballot in",
-    "ballot.replaced": "replaced their ballot in",
-    "ballot.withdrawn": "withdrew their ballot from",
+    "ballots.recorded": "sealed a batch of ballots of",
+    "poll.extended": "extended the poll",
     "poll.closed": "closed and counted the poll",
+    "poll.withdrawn": "withdrew the poll",
     "draft.created": "began",
     "draft.edited": "edited",
     "draft.principle_set": "wrote a principle of",
@@ -50,6 +63,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "draft.principle_moved": "moved a principle of",
     "draft.withdrawn": "withdrew",
     "draft.proposed": "put to the vote",
+    "draft.given_back": "gave back for more work",
     "draft.rejected": "set aside",
     "version.ratified": "put in force",
     "prompt.added": "added",
@@ -76,7 +90,17 @@ _WORDS: Final[Mapping[str, str]] = {
     "chat.answered": "answered a question in the playground",
 }
 _OF_A_PERSON: Final = {"member", "membership", "role"}
-_HOME: Final = {"community", "invitation"}
+_HOME: Final = {"community", "invitation", "delegation"}
+_MOTIONS: Final[Mapping[Any, str]] = {
+    Motion.Kind.CLOSE_EARLY: "close a poll early",
+    Motion.Kind.WITHDRAW_POLL: "withdraw an open poll",
+    Motion.Kind.CHANGE_STEWARD: "change who is a steward",
+}
+_SCOPES: Final = {
+    "poll": "for one poll",
+    "topic": "for a kind of poll",
+    "community": "for the whole community",
+}
 _PAGES: Final = {"poll", "draft", "run", "model", "evaluation"}
 _NOUNS: Final = {"reviewitem": "review"}
 
@@ -172,9 +196,12 @@ class _Names:
             page = self._url("evaluation_detail", self.evaluations.get(key))
             return "the release of a model", page
         url = self._url(f"{noun}_detail", key) if noun in _PAGES else ""
-        if noun == "poll":
-            return f"“{self.polls.get(key, text)}”", url
-        return "" if noun == "turn" else f"{_NOUNS.get(noun, noun)} {text}", url
+        words = {
+            "poll": f"“{self.polls.get(key, text)}”",
+            "motion": _MOTIONS.get(event.data.get("kind"), f"motion {text}"),
+            "turn": "",
+        }
+        return words.get(noun, f"{_NOUNS.get(noun, noun)} {text}"), url
 
     def _person(self, event: AuditEvent) -> tuple[str, str]:
         name = str(event.data.get("user", ""))
@@ -222,27 +249,40 @@ def _safe_note(event: AuditEvent) -> str:
 def _note(verb: str, data: Mapping[str, Any]) -> str:
     """Return the figures of an event that a reader wants at a glance."""
     group, _, act = verb.partition(".")
-    note = ""
-    if verb == "poll.opened":
-        note = f"{_count(data['electorate_size'], 'person')} may vote"
-    elif verb == "poll.closed":
-        counts = (f"{data['tally'][key]} {key}" for key in ("yes", "no", "abstain"))
-        note = f"{str(data['outcome']).replace('_', ' ')}: {', '.join(counts)}"
-    elif verb == "role.changed":
-        note = f"from {data['from']} to {data['to']}"
-    elif verb == "dataset.frozen":
-        note = f"{_count(data['pairs'], 'pair')} from {_count(data['labels'], 'label')}"
-    elif verb == "responses.recorded":
-        note = _count(data["comparisons"], "comparison")
-    elif act in {"recorded", "imported"}:
-        note = _count(data["count"], group.rstrip("s"))
-    elif verb == "release.decided":
-        note = str(data["status"])
-    elif group == "run":
-        note = str(data["recipe"])
-    return note
+    if verb in _NOTES:
+        return _NOTES[verb](data)
+    if act in {"recorded", "imported"}:
+        return _count(data["count"], group.rstrip("s"))
+    return str(data["recipe"]) if group == "run" else ""
+
+
+def _result(data: Mapping[str, Any]) -> str:
+    """Return how a poll came out: its counts between yes and no, or who won among options."""
+    tally = data["tally"]
+    if "options" in tally:
+        figures = ", ".join(tally["winners"]) or _count(tally["cast"], "vote")
+    else:
+        figures = ", ".join(f"{tally[key]} {key}" for key in ("yes", "no", "abstain"))
+    return f"{data['outcome'].replace('_', ' ')}: {figures}"
 
 
 def _count(number: int, noun: str) -> str:
     plural = {"person": "people"}.get(noun, f"{noun}s")
     return f"{number} {noun if number == 1 else plural}"
+
+
+_NOTES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "poll.opened": lambda data: f"{_count(data['electorate_size'], 'person')} may vote",
+    "poll.extended": lambda data: f"until {data['closes_at'][:16].replace('T', ' ')} UTC",
+    "poll.closed": _result,
+    "ballots.recorded": lambda data: _count(data["count"], "act"),
+    "delegation.given": lambda data: _SCOPES[data["scope"]],
+    "delegation.taken_back": lambda data: _SCOPES[data["scope"]],
+    "key.announced": lambda data: f"{data['public_key'][:16]}…",
+    "role.changed": lambda data: f"from {data['from']} to {data['to']}",
+    "responses.recorded": lambda data: _count(data["comparisons"], "comparison"),
+    "dataset.frozen": lambda data: (
+        f"{_count(data['pairs'], 'pair')} from {_count(data['labels'], 'label')}"
+    ),
+    "release.decided": lambda data: str(data["status"]),
+}

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from feedback.models import Assignment, Comparison, Dataset, ReviewItem
-from governance.models import AuditEvent, Ballot, Community, Membership, Poll, Trail
+from governance.models import AuditEvent, Community, Membership, Poll, Trail
 from governance.querysets import Viewer
 from principles.models import Draft, Version
 from training_jobs import narration
@@ -95,13 +95,11 @@ def _version_in_force(community: Community) -> Version | None:
 
 
 def _open_polls(community: Community, user: Viewer) -> QuerySet[Poll]:
-    """Open polls, the nearest deadline first, with `my_choice` and `may_vote` of the person."""
-    mine = Ballot.objects.filter(poll=OuterRef("pk"), voter_id=user.pk or 0)
+    """Open polls, the nearest deadline first, with `may_vote` and `has_voted` of the person."""
     polls: QuerySet[Poll] = (
         Poll.objects.filter(community=community)
         .for_list(user)
         .filter(status=Poll.Status.OPEN, closes_at__gt=timezone.now())
-        .annotate(my_choice=Subquery(mine.values("choice")[:1]))
     )
     return polls
 

@@ -6,6 +6,7 @@ from training_jobs import public_views
 from training_jobs.api import public
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path(".well-known/folkmoot-key.json", public_views.signing_key, name="signing_key"),
     path("checker.py", public_views.checker_download, name="checker_download"),
     path("c/<slug:slug>/", public_views.community_home, name="community_home"),
     path("c/<slug:slug>/transparency/", public_views.transparency_page, name="transparency"),

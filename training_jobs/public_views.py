@@ -5,15 +5,15 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods
 
 from feedback.models import Dataset
 from feedback.permissions import can_download
-from governance import checker
+from governance import checker, signing
 from governance.errors import RuleViolation
-from governance.models import AuditEvent, Community, Trail
+from governance.models import AuditEvent, Checkpoint, Community, Trail
 from governance.web import community_context, page
 from principles.models import Version
 from training_jobs import narration, transparency
@@ -22,6 +22,7 @@ from training_jobs.overview import community_overview
 
 EVENTS_A_PAGE: Final = 40
 MOST_DIGESTS: Final = 50
+CHECKPOINTS_A_PAGE: Final = 10
 
 
 @require_GET
@@ -45,7 +46,10 @@ def transparency_page(request: HttpRequest, slug: str) -> HttpResponse:
         if not request.htmx:  # type: ignore[attr-defined]
             return redirect("transparency", slug=slug)
     trail = Trail.objects.get(community=community)
+    signed = Checkpoint.objects.filter(community=community).order_by("-length")
     context |= {
+        "checkpoints": Paginator(signed, CHECKPOINTS_A_PAGE).get_page(request.GET.get("page")),
+        "public_key": signing.public_key(),
         "trail": trail,
         "verification": transparency.last_verification(community.pk),
         "verifiable": trail.length <= transparency.MOST_EVENTS_VERIFIED_HERE,
@@ -101,6 +105,13 @@ def checker_download(request: HttpRequest) -> HttpResponseBase:  # noqa: ARG001 
         filename="checker.py",
         content_type="text/plain; charset=utf-8",
     )
+
+
+@require_GET
+def signing_key(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - the same for all
+    """Publish the key with which the heads of trails are signed."""
+    content = {"schema": "folkmoot.key/1", "algorithm": "Ed25519", "key": signing.public_key()}
+    return JsonResponse(content, headers={"Access-Control-Allow-Origin": "*"})
 
 
 @require_GET

@@ -8,10 +8,10 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import transaction
 
-from governance import audit, voting
+from governance import audit, polling
 from governance.errors import InvalidTransition
 from governance.models import Poll, User
-from governance.tally import Rule
+from governance.rules import Rule
 from governance.transitions import move
 from training_jobs import permissions
 from training_jobs.models import Evaluation, Model, Release, Score
@@ -92,11 +92,11 @@ def propose_release(*, evaluation_id: int, actor: User, rule: Rule, closes_at: d
     if not may_be_proposed(model):
         raise InvalidTransition("This model is before the community, or released, already.")
     gate = gate_of(evaluation.scores.all())
-    poll = voting.open_poll(
+    poll = polling.open_poll(
         community_id=community_id,
         actor=actor,
         kind=POLL_KIND,
-        title=f"Release {model.name}, {model.revision}?"[: voting.LONGEST_TITLE],
+        title=f"Release {model.name}, {model.revision}?"[: polling.LONGEST_TITLE],
         text=poll_text(evaluation, gate),
         rule=rule,
         closes_at=closes_at,

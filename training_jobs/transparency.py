@@ -1,7 +1,7 @@
 """The export of a community's record: everything that the offline checker needs, and no names.
 
-docs/audit.md describes the files. An export is a function of the trail's head: what it holds
-changes only with an event.
+docs/audit.md describes the files. What an export holds changes only with an event, and the head of
+its trail is signed.
 """
 
 import hashlib
@@ -24,17 +24,16 @@ from django.utils import timezone
 
 from feedback.freezing import holds_hidden
 from feedback.models import Dataset
-from governance import audit
+from governance import audit, checkpoints, delegating, voting
 from governance.canonical import canonical_json
 from governance.errors import BadInput, InvalidTransition
 from governance.models import AuditEvent, Community, Poll, Trail
-from governance.voting import ballot_record, voter_reference
 from principles.models import Version
 from principles.ratification import version_content
 from training_jobs import registry
 from training_jobs.models import Model
 
-SCHEMA: Final = "folkmoot.export/1"
+SCHEMA: Final = "folkmoot.export/2"
 MOST_EVENTS_VERIFIED_HERE: Final = 20_000
 SECONDS_BETWEEN_VERIFICATIONS: Final = 10
 _BLOCK: Final = 1 << 20
@@ -114,7 +113,7 @@ def write_export(
     """Write a community's export into a new or empty folder.
 
     All of it is read in one snapshot of the database, so it agrees with itself while the
-    community goes on acting.
+    community goes on acting. The head that it ends with is signed.
 
     Args:
         community_id: whose record.
@@ -164,12 +163,19 @@ def _snapshot() -> Iterator[None]:
 
 def _export(community_id: int, sink: Sink, *, dataset_files: bool) -> dict[str, Any]:
     writer = _Writer(sink)
+    checkpoints.sign_checkpoint(community_id=community_id)
     with _snapshot():
         community = Community.objects.get(pk=community_id)
         trail = Trail.objects.get(community=community)
         head = {"community": community.slug, "length": trail.length, "head": trail.head}
         writer.write("trail.jsonl", _events(community))
         writer.write_object("head.json", head)
+        signed = list(community.checkpoints.order_by("length").select_related("community"))
+        if [checkpoint.length for checkpoint in signed[-1:]] != [trail.length]:
+            # The trail has grown since it was signed a moment ago; its head is signed here.
+            signed.append(checkpoints.signed(community, trail))
+        lines = (canonical_json(checkpoints.record(each)) + b"\n" for each in signed)
+        writer.write("checkpoints.jsonl", lines)
         counts = {
             "polls": _write_polls(community, writer),
             "versions": _write_versions(community, writer),
@@ -196,15 +202,22 @@ def _write_polls(community: Community, writer: _Writer) -> int:
     polls = Poll.objects.filter(community=community, status=Poll.Status.CLOSED).order_by("pk")
     count = 0
     for poll in polls.iterator(chunk_size=100):
-        electors = poll.electors.values_list("user_id", flat=True)
+        electors = poll.electors.values_list("user_id", "weight", "group")
+        delegations = delegating.edges_of(poll).items()
         content = {
             "kind": poll.kind,
             "title": poll.title,
             "text": poll.text,
             "text_digest": poll.text_digest,
+            "options": poll.options,
             "rule": poll.rule,
-            "electorate": sorted(voter_reference(poll, pk) for pk in electors),
-            "ballots": ballot_record(poll),
+            "electorate": voting.electorate_record(poll, electors),
+            "batches": voting.batches(poll),
+            "ballots": voting.ballot_record(poll),
+            "delegations": sorted(
+                [voting.voter_reference(poll, pk) for pk in edge] for edge in delegations
+            ),
+            "seed": poll.seed,
             "tally": poll.tally,
             "outcome": poll.outcome,
         }
@@ -274,6 +287,7 @@ def open_zip(community: Community, *, dataset_files: bool) -> IO[bytes]:
     Raises:
         BadInput: it is too large for a zip file.
     """
+    checkpoints.sign_checkpoint(community_id=community.pk)
     kind = "members" if dataset_files else "everyone"
     folder = registry.artifact_path(f"exports/{community.pk}-{kind}")
     head = Trail.objects.values_list("head", flat=True).get(community=community)

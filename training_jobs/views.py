@@ -14,8 +14,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from feedback.permissions import can_moderate
 from governance.errors import RuleViolation
-from governance.models import Community, Membership, User
-from governance.tally import DEFAULT_RULE, Rule
+from governance.models import User
+from governance.rules import Rule
+from governance.shapes import rule_terms, votes_now
 from governance.web import community_context, page
 from training_jobs import children, dispatch, permissions, registry, releasing, results
 from training_jobs import playground as playing
@@ -299,7 +300,8 @@ def release_create(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     evaluation = _evaluation(request, slug, pk)
     if not permissions.can_propose_release(request.user, context["community"].pk):
         raise PermissionDenied
-    form = ReleaseForm(request.POST or None)
+    terms = rule_terms(context["community"], releasing.POLL_KIND)
+    form = ReleaseForm(request.POST or None, **terms)
     if form.is_valid():
         rule: Rule = form.cleaned_data["rule"]
         try:
@@ -320,7 +322,7 @@ def release_create(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "evaluation": evaluation,
         "gate": gate,
         "text": releasing.poll_text(evaluation, gate),
-        "sentence": _sentence(form, context["community"]),
+        "sentences": _sentences(form, context["community"].pk),
         "nav_current": "model_list",
     }
     status = 422 if form.errors else 200
@@ -368,11 +370,10 @@ def playground(request: HttpRequest, slug: str) -> HttpResponse:
 # --- what the pages share -------------------------------------------------------------------------
 
 
-def _sentence(form: ReleaseForm, community: Community) -> str:
-    """Say what the rule in a form means; "" while the form does not make one."""
-    members = Membership.objects.filter(community=community).active().count()
-    rule = form.cleaned_data.get("rule") if form.is_bound else DEFAULT_RULE
-    return rule.sentence(members) if rule is not None and members else ""
+def _sentences(form: ReleaseForm, community_id: int) -> list[str]:
+    """Say what the rule in a form means; nothing while the form does not make one."""
+    rule = form.cleaned_data.get("rule") if form.is_bound else form.start
+    return rule.sentences(votes_now(community_id, rule)) if rule is not None else []
 
 
 def _person(request: HttpRequest) -> User:

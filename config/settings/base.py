@@ -137,12 +137,24 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 3600  # in seconds; runs have a limit of their own
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
-    "close due polls": {"task": "governance.close_due_polls", "schedule": timedelta(seconds=5)},
+    "turn due polls": {"task": "governance.turn_due_polls", "schedule": timedelta(seconds=5)},
+    "record ballots": {"task": "governance.record_ballots", "schedule": timedelta(seconds=60)},
+    "sign trails": {"task": "governance.sign_trails", "schedule": timedelta(minutes=3)},
+    "post checkpoints": {"task": "governance.post_checkpoints", "schedule": timedelta(minutes=3)},
+    "lapse motions": {"task": "governance.lapse_motions", "schedule": timedelta(minutes=10)},
     "expire leases": {"task": "feedback.expire_leases", "schedule": timedelta(seconds=60)},
     "record labels": {"task": "feedback.record_label_batches", "schedule": timedelta(minutes=10)},
     "sweep datasets": {"task": "feedback.sweep_datasets", "schedule": timedelta(seconds=20)},
     "sweep runs": {"task": "training_jobs.sweep_runs", "schedule": timedelta(seconds=10)},
 }
+
+# --- The record: who signs it, and where its heads are posted -----------------------------------
+SIGNING_KEY_FILE = Path(env.text("SIGNING_KEY_FILE", STATE_ROOT / "signing-key.pem"))
+CHECKPOINT_WEBHOOKS = env.addresses("CHECKPOINT_WEBHOOKS", [])
+
+# --- Communities --------------------------------------------------------------------------------
+SMALL_COMMUNITY = env.integer("SMALL_COMMUNITY", 10)
+MOTION_DAYS = env.integer("MOTION_DAYS", 7, minimum=1)
 
 # --- Runs ---------------------------------------------------------------------------------------
 RUN_LEASE_SECONDS = env.integer("RUN_LEASE_SECONDS", 30, minimum=5)
@@ -241,7 +253,6 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "MembershipStatus": "governance.models.Membership.Status",
         "PollStatus": "governance.models.Poll.Status",
-        "BallotChoice": "governance.models.Ballot.Choice",
         "DraftStatus": "principles.models.Draft.Status",
         "AssignmentStatus": "feedback.models.Assignment.Status",
         "ReviewStatus": "feedback.models.ReviewItem.Status",

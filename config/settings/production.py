@@ -1,10 +1,13 @@
 """Settings of a public site: nothing secret has a default, everything goes over TLS."""
 
+from pathlib import Path
+
 from config import env
 from config.settings.base import *  # noqa: F403 - an overlay is the base and a few lines
 
 DEBUG = False
 SECRET_KEY = env.text("SECRET_KEY")
+SIGNING_KEY_FILE = Path(env.text("SIGNING_KEY_FILE"))
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
 DATABASE_URL = env.text("DATABASE_URL")

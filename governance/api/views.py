@@ -1,4 +1,4 @@
-"""API of people, communities and polls: a serializer for the shape, then the verb of the pages."""
+"""API of people and communities: a serializer for the shape, then the verb of the pages."""
 
 from typing import Any, cast
 
@@ -8,6 +8,7 @@ from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError as RefusedByForm
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status as http
 from rest_framework.exceptions import ValidationError
@@ -18,12 +19,9 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from governance import membership, permissions, tokens, voting
+from governance import membership, permissions, tokens
 from governance.api import serializers as shapes
-from governance.errors import InvalidTransition
-from governance.models import Ballot, Community, Invitation, Membership, Poll, User
-from governance.shapes import PollSerializer
-from governance.tally import DEFAULT_RULE, Rule
+from governance.models import Community, Invitation, Membership, User
 
 _ACTS = {
     "approve": membership.approve_request,
@@ -199,10 +197,24 @@ class MemberActView(APIView):
         return Response(shapes.MembershipSerializer(changed).data)
 
 
-class InvitationCreateView(APIView):
-    """Invitations."""
+class InvitationListView(ListAPIView[Invitation]):
+    """Invitations, to stewards: whoever has the token of one joins."""
 
     permission_classes = (IsAuthenticated,)
+    serializer_class = shapes.InvitationSerializer
+    queryset = Invitation.objects.none()
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        """Return those that still hold, the latest first."""
+        if getattr(self, "swagger_fake_view", False):
+            return Invitation.objects.none()
+        community = _community(self.request, self.kwargs["slug"])
+        permissions.require(
+            permissions.is_steward(self.request.user, community.pk),
+            "Only stewards see the invitations.",
+        )
+        held = Invitation.objects.filter(community=community, expires_at__gt=timezone.now())
+        return held.order_by("-pk")
 
     @extend_schema(
         request=shapes.InvitationCreateSerializer, responses={201: shapes.InvitationSerializer}
@@ -226,89 +238,6 @@ class InvitationAcceptView(APIView):
         get_object_or_404(Invitation, token=token)
         joined = membership.accept_invitation(token=token, actor=_person(request))
         return Response(shapes.MembershipSerializer(joined).data)
-
-
-# --- polls ----------------------------------------------------------------------------------------
-
-
-class PollListView(ListAPIView[Poll]):
-    """The polls of a community, open ones first."""
-
-    serializer_class = PollSerializer
-    queryset = Poll.objects.none()
-
-    def get_queryset(self) -> QuerySet[Poll]:
-        """Return the community's polls."""
-        if getattr(self, "swagger_fake_view", False):
-            return Poll.objects.none()
-        community = _community(self.request, self.kwargs["slug"])
-        polls: QuerySet[Poll] = (
-            Poll.objects.filter(community=community)
-            .for_list(self.request.user)
-            .select_related("opened_by")
-        )
-        return polls
-
-    @extend_schema(
-        request=shapes.PollCreateSerializer, responses={201: shapes.PollDetailSerializer}
-    )
-    def post(self, request: Request, slug: str) -> Response:
-        """Put a plain question to all members."""
-        community = _community(request, slug)
-        given = _shape(shapes.PollCreateSerializer, request)
-        rule = Rule.from_dict(given["rule"]) if "rule" in given else DEFAULT_RULE
-        poll = voting.open_poll(
-            community_id=community.pk,
-            actor=_person(request),
-            kind="question",
-            title=given["title"],
-            text=given["text"],
-            rule=rule,
-            closes_at=given["closes_at"],
-        )
-        return Response(_poll_data(request, poll), status=http.HTTP_201_CREATED)
-
-
-class PollView(APIView):
-    """One poll."""
-
-    @extend_schema(responses=shapes.PollDetailSerializer)
-    def get(self, request: Request, slug: str, pk: int) -> Response:
-        """Return a poll, with my own ballot; never how it stands before it closes."""
-        return Response(_poll_data(request, _poll(request, slug, pk)))
-
-
-class BallotView(APIView):
-    """My ballot in a poll."""
-
-    permission_classes = (IsAuthenticated,)
-
-    @extend_schema(request=shapes.BallotCastSerializer, responses=shapes.OwnBallotSerializer)
-    def put(self, request: Request, slug: str, pk: int) -> Response:
-        """Cast my ballot, or replace it."""
-        poll = _poll(request, slug, pk)
-        given = _shape(shapes.BallotCastSerializer, request)
-        ballot = voting.cast_ballot(poll_id=poll.pk, voter=_person(request), **given)
-        return Response(shapes.OwnBallotSerializer(ballot).data)
-
-    @extend_schema(responses={204: None})
-    def delete(self, request: Request, slug: str, pk: int) -> Response:
-        """Take my ballot back."""
-        poll = _poll(request, slug, pk)
-        voting.withdraw_ballot(poll_id=poll.pk, voter=_person(request))
-        return Response(status=http.HTTP_204_NO_CONTENT)
-
-
-class BallotRecordView(APIView):
-    """The ballots of a closed poll, under references that only their voters know."""
-
-    @extend_schema(responses=shapes.BallotRecordSerializer(many=True))
-    def get(self, request: Request, slug: str, pk: int) -> Response:
-        """Return what `ballots_digest` of the trail is the digest of, so that all can recount."""
-        poll = _poll(request, slug, pk)
-        if poll.status != Poll.Status.CLOSED:
-            raise InvalidTransition("Ballots are published when the poll closes.")
-        return Response(voting.ballot_record(poll))
 
 
 # --- shared by the views ---------------------------------------------------------------------
@@ -338,23 +267,6 @@ def _membership(request: Request, slug: str, pk: int) -> Membership:
     return found
 
 
-def _poll(request: Request, slug: str, pk: int) -> Poll:
-    polls = Poll.objects.filter(community=_community(request, slug))
-    found: Poll = get_object_or_404(polls.select_related("opened_by"), pk=pk)
-    return found
-
-
 def _community_data(community_id: int) -> dict[str, Any]:
     community = Community.objects.with_figures().get(pk=community_id)
     return dict(shapes.CommunitySerializer(community).data)
-
-
-def _poll_data(request: Request, poll: Poll) -> dict[str, Any]:
-    may_vote = permissions.can_vote(request.user, poll)
-    own = Ballot.objects.filter(poll=poll, voter_id=request.user.pk).first() if may_vote else None
-    return {
-        **PollSerializer(poll).data,
-        "may_vote": may_vote,
-        "own_ballot": shapes.OwnBallotSerializer(own).data if own else None,
-        "voter_reference": voting.voter_reference(poll, request.user.pk or 0) if may_vote else "",
-    }

@@ -244,6 +244,7 @@ STATES: dict[str, State] = {
     "withdrawn": State("quiet", "minus", "Withdrawn"),
     # polls
     "scheduled": State("info", "clock", "Scheduled"),
+    "deliberation": State("info", "speech", "In deliberation"),
     "deliberating": State("info", "speech", "In deliberation"),
     "open": State("info", "poll", "Open"),
     "closed": State("quiet", "lock", "Closed"),
@@ -294,6 +295,10 @@ STATES: dict[str, State] = {
     "safe": State("good", "shield", "Safe"),
     "unsafe": State("bad", "alert", "Unsafe"),
     "unknown": State("warn", "alert", "Unknown"),
+    # motions
+    "waiting": State("info", "clock", "Waiting"),
+    "carried": State("good", "check", "Carried"),
+    "lapsed": State("quiet", "clock", "Lapsed"),
     # members
     "active": State("good", "check", "Active"),
     "requested": State("info", "clock", "Requested"),

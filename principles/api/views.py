@@ -14,8 +14,8 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from governance.models import Community, User
+from governance.rules import DEFAULT_RULE, Rule
 from governance.shapes import PollSerializer
-from governance.tally import DEFAULT_RULE, Rule
 from principles import compilation, drafting, starters
 from principles.api import serializers as shapes
 from principles.models import Draft, DraftPrinciple, Version

@@ -5,7 +5,7 @@ import re
 
 from tests.architecture.conftest import PACKAGES, ROOT, sources
 
-READERS = {"text", "integer", "boolean", "words", "choice", "share"}
+READERS = {"text", "integer", "boolean", "words", "choice", "share", "addresses"}
 # What is handed on to other programs, or is theirs.
 FOREIGN = {"LD_PRELOAD", "PATH", "HOME", "TMPDIR"}
 
@@ -44,6 +44,7 @@ def test_documented_types_are_those_that_are_read():
         "integer": {"whole number"},
         "boolean": {"yes or no"},
         "words": {"list"},
+        "addresses": {"list"},
         "share": {"fraction"},
     }
     documented = table("Read by the settings")

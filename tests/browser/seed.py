@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import time_machine
+from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
 from feedback import labelling, prompting, review
 from feedback.models import Prompt, Response
-from governance import canonical, membership, voting
+from governance import canonical, membership, polling, voting
+from governance.methods.ballots import METHODS, RANKED
 from governance.models import Community, Membership, Poll, User
-from governance.tally import DEFAULT_RULE, Rule
+from governance.rules import DEFAULT_RULE, METHOD_NAMES, Rule
 from principles import drafting
 from principles.models import Version
 from tests.factories.populated import decide, freeze, record_evaluation, record_model
@@ -121,7 +123,7 @@ def step_populated(slug: str) -> dict[str, Any]:
         items = bring_reports(community, milo, nora, omar)
         turn = answered(community, Release.objects.get(pk=release.pk), steward, base)
         open_poll = ask(community, steward, "Shall we meet on Thursdays?", DEFAULT_RULE, days=2)
-        voting.cast_ballot(poll_id=open_poll.pk, voter=nora, choice="yes")
+        voting.cast_ballot(poll_id=open_poll.pk, voter=nora, content="yes")
         draft = drafting.create_draft(community_id=community.pk, actor=nora, title="A third way")
         change_principle(draft, nora, text="Say no plainly, and say what would be all right.")
         labelled_later(community, nora)
@@ -203,6 +205,138 @@ def step_populated(slug: str) -> dict[str, Any]:
     }
 
 
+def step_polls(slug: str) -> dict[str, Any]:
+    """Make a community with polls of every method and in every state, and list their pages."""
+    with days_ago(2):
+        steward, milo, nora, omar, priya = people(
+            slug, "Stella Marsh", "Milo Tan", "Nora Weiss", "Omar Aziz", "Priya Nair"
+        )
+        everyone = [steward, milo, nora, omar, priya]
+        for person in everyone:
+            EmailAddress.objects.create(
+                user=person, email=person.email, verified=True, primary=True
+            )
+        community = found(slug, "The Tea House", steward, everyone[1:])
+        closed = {
+            method: decide(
+                choose(community, steward, method),
+                {
+                    person: written(method, order)
+                    for person, order in zip(everyone, ORDERS, strict=True)
+                },
+            )
+            for method in METHODS
+        }
+        drawn = choose(community, steward, "irv", title="Which day?", rule={"ties": "report"})
+        decide(drawn, {nora: [["tea"]], omar: [["coffee"]]})
+        secret = choose(community, steward, "approval", title="In secret?", rule=SECRET)
+        decide(secret, {person: ["tea"] for person in everyone[:4]})
+    with days_ago(0, hours=2):
+        standing = {
+            method: choose(community, steward, method, days=3)
+            for method in ("approval", "irv", "star", "quadratic", "weighted")
+        }
+        hidden = choose(community, steward, "irv", title="Which leaf?", days=3, rule=SECRET)
+        for person in (steward, milo, priya):
+            voting.cast_ballot(poll_id=hidden.pk, voter=person, content=[["tea"]])
+        terms: dict[str, Any] = {
+            "community_id": community.pk,
+            "actor": steward,
+            "kind": "question",
+            "text": "One pot for all.",
+            "period": timedelta(days=3),
+        }
+        draft = polling.draft_poll(title="Shall we bake?", **terms)
+        coming = polling.draft_poll(title="Shall we sing?", **terms)
+        polling.announce_poll(
+            poll_id=coming.pk, actor=steward, opens_at=timezone.now() + timedelta(days=1)
+        )
+        gone = polling.draft_poll(title="Shall we dance?", **terms)
+        polling.announce_poll(
+            poll_id=gone.pk, actor=steward, opens_at=timezone.now() + timedelta(days=1)
+        )
+        polling.withdraw_poll(poll_id=gone.pk, actor=steward, reason="Nobody knows the steps.")
+    pages = [
+        ["polls-of-all-kinds", reverse("poll_list", args=[slug]), "steward"],
+        ["poll-ask", reverse("poll_create", args=[slug]), "steward"],
+        ["poll-draft", draft.get_absolute_url(), "steward"],
+        ["poll-edit", reverse("poll_edit", args=[slug, draft.pk]), "steward"],
+        ["poll-coming", coming.get_absolute_url(), "steward"],
+        ["poll-withdrawn", gone.get_absolute_url(), ""],
+        ["poll-secret", hidden.get_absolute_url(), "member"],
+        ["poll-secret-cast", hidden.get_absolute_url(), "steward"],
+        ["poll-secret-over", secret.get_absolute_url(), "member"],
+        ["poll-tied", drawn.get_absolute_url(), "member"],
+        ["my-ballots", reverse("my_ballots"), "steward"],
+        *([f"ballot-{name}", p.get_absolute_url(), "member"] for name, p in standing.items()),
+        *([f"result-{name}", p.get_absolute_url(), "member"] for name, p in closed.items()),
+    ]
+    return {
+        "steward": steward.email,
+        "member": nora.email,
+        "voter": omar.email,
+        "home": community.get_absolute_url(),
+        "ask": reverse("poll_create", args=[slug]),
+        "ranked": standing["irv"].get_absolute_url(),
+        "approval": standing["approval"].get_absolute_url(),
+        "star": standing["star"].get_absolute_url(),
+        "quadratic": standing["quadratic"].get_absolute_url(),
+        "secret": hidden.get_absolute_url(),
+        "result": closed["irv"].get_absolute_url(),
+        "mine": reverse("my_ballots"),
+        "pages": pages,
+    }
+
+
+OPTIONS = (
+    {"title": "Tea", "text": "Black or green, **hot**."},
+    {"title": "Coffee", "text": "From the old machine."},
+    {"title": "Milk from the farm down the road", "text": ""},
+)
+SECRET = {"secrecy": "secret"}
+KEYS = ("tea", "coffee", "milk-from-the-farm-down-the-road", "status-quo")
+# A cycle among the first three, so that every method has something to explain.
+ORDERS = ((0, 1, 2, 3), (0, 1, 2, 3), (1, 2, 0, 3), (2, 0, 1, 3), (1, 2, 0, 3))
+
+
+def choose(
+    community: Community,
+    steward: User,
+    method: str,
+    *,
+    title: str = "",
+    days: float = 0.05,
+    rule: dict[str, Any] | None = None,
+) -> Poll:
+    """Open a poll among three drinks."""
+    return polling.open_poll(
+        community_id=community.pk,
+        actor=steward,
+        kind="question",
+        title=title or f"What shall we drink, by {METHOD_NAMES[method]}?",
+        text="One pot for all, from Monday on.",
+        options=OPTIONS,
+        rule=Rule(
+            method=method,
+            quorum="none",
+            threshold=Fraction(2, 5),
+            verified_email=method == "quadratic",
+            **(rule or {}),
+        ),
+        closes_at=timezone.now() + timedelta(days=days),
+    )
+
+
+def written(method: str, order: tuple[int, ...]) -> Any:
+    """Say an order of the drinks in the words of a method."""
+    keys = [KEYS[place] for place in order]
+    if method in RANKED:
+        return [[key] for key in keys]
+    if method == "approval":
+        return keys[:2]
+    return {key: 5 - place - (place > 1) for place, key in enumerate(keys)}
+
+
 # --- people and communities -----------------------------------------------------------------------
 
 
@@ -258,7 +392,7 @@ def come_and_go(community: Community, steward: User) -> None:
 
 def ask(community: Community, steward: User, title: str, rule: Rule, *, days: float = 0.05) -> Poll:
     """Open a plain question."""
-    return voting.open_poll(
+    return polling.open_poll(
         community_id=community.pk,
         actor=steward,
         kind="question",
@@ -589,6 +723,7 @@ STEPS: dict[str, Callable[..., dict[str, Any]]] = {
     "base": step_base,
     "trainable": step_trainable,
     "populated": step_populated,
+    "polls": step_polls,
 }
 
 

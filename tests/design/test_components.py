@@ -13,6 +13,7 @@ from django.template import Context, Template
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 
+from governance.shapes import RuleForm
 from governance.templatetags import folkmoot
 
 ROOT = Path(settings.ROOT)
@@ -29,11 +30,21 @@ MINIMAL: dict[str, tuple[dict[str, object], str]] = {
     "digest": ({"digest": "sha256:" + "0" * 64}, "<code"),
     "empty": ({"text": "Nothing yet."}, "Nothing yet."),
     "label_help": ({}, "<dialog"),
+    "matrix": (
+        {
+            "matrix": {
+                "heads": [{"mark": "A", "title": "Tea"}],
+                "rows": [{"mark": "A", "title": "Tea", "cells": [{"state": "self"}]}],
+            }
+        },
+        "duel-self",
+    ),
     "page_header": ({"title": "Polls"}, "Polls"),
     "pagination": ({"page_obj": Paginator(range(30), 10).page(2)}, "Page 2 of 3"),
     "person": ({"user": SOMEONE}, "scripted"),
     "principle": ({"number": 1, "title": "Honesty", "text": "It *never* lies."}, "<em>never</em>"),
     "progress": ({"label": "Training"}, "<progress"),
+    "rule_fields": ({"form": RuleForm()}, 'name="threshold"'),
     "stat": ({"label": "Members", "value": "42"}, "42"),
     "stepper": ({"current": "vote"}, 'aria-current="step"'),
     "timeline_item": ({"words": "closed the poll"}, "The system"),

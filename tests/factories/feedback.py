@@ -43,6 +43,7 @@ def make_version(community, principles=PRINCIPLES, *, number=None):
         text="Adopt?",
         text_digest="0" * 64,
         rule={},
+        period=timedelta(days=1),
         electorate_size=1,
         electorate_digest="0" * 64,
         voter_salt="0" * 64,

@@ -7,9 +7,10 @@ from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from governance import chain, voting
-from governance.canonical import text_digest
+from governance.canonical import digest, text_digest
 from governance.models import (
     Ballot,
+    BallotAct,
     Community,
     Elector,
     Invitation,
@@ -18,7 +19,7 @@ from governance.models import (
     Trail,
     User,
 )
-from governance.tally import DEFAULT_RULE, Rule, decide
+from governance.rules import DEFAULT_RULE
 
 
 class UserFactory(DjangoModelFactory):
@@ -73,10 +74,10 @@ class InvitationFactory(DjangoModelFactory):
 
 
 class PollFactory(DjangoModelFactory):
-    """A poll; open for an hour unless told `due=True` (deadline past) or `closed=True`.
+    """A poll; open for an hour unless told `due=True` (deadline past), `closed=True`, or a status.
 
     Beside the fields it takes `electors`, people who get their Elector rows, and `ballots`, a
-    mapping of person to choice. A closed poll is counted from these ballots.
+    mapping of person to content. A closed poll is counted from these ballots.
     """
 
     class Meta:
@@ -94,6 +95,13 @@ class PollFactory(DjangoModelFactory):
             closes_at=factory.LazyFunction(lambda: _from_now(hours=-1)),
             closed_at=factory.LazyFunction(lambda: _from_now(hours=-1)),
         )
+        announced = factory.Trait(
+            status="deliberation",
+            opens_at=factory.LazyFunction(lambda: _from_now(hours=1)),
+            opened_at=None,
+            closes_at=None,
+        )
+        drafted = factory.Trait(status="draft", opened_at=None, closes_at=None)
 
     community = factory.SubFactory(CommunityFactory)
     kind = "question"
@@ -101,32 +109,41 @@ class PollFactory(DjangoModelFactory):
     text = "Shall we meet on Thursdays?"
     text_digest = factory.LazyAttribute(lambda poll: text_digest(poll.text))
     rule = factory.LazyFunction(DEFAULT_RULE.to_dict)
+    period = timedelta(hours=1)
     voter_salt = factory.Sequence(lambda n: f"{n:064x}")
+    seed = factory.Sequence(lambda n: f"{n:064x}")
     opened_by = factory.SubFactory(UserFactory)
     opened_at = factory.LazyFunction(lambda: _from_now(minutes=-1))
     closes_at = factory.LazyFunction(lambda: _from_now(hours=1))
+    status = "open"
 
     @classmethod
     def _create(cls, model_class, electors=(), ballots=None, **fields):
         ballots = ballots or {}
         electors = list(dict.fromkeys([*electors, *ballots]))
-        fields.setdefault("electorate_size", max(len(electors), 1))
-        after = {
-            name: fields.pop(name)
-            for name in ("status", "outcome", "tally", "closed_at")
-            if name in fields
-        }
+        status = fields.pop("status")
+        after = {n: fields.pop(n) for n in ("outcome", "tally", "closed_at") if n in fields}
         poll = model_class(**fields)
-        poll.electorate_digest = poll.electorate_digest or voting.electorate_digest(
-            poll, [user.pk for user in electors]
-        )
         poll.save()
+        if status in {"draft", "deliberation"}:
+            poll.status = status
+            poll.save()
+            return poll
         Elector.objects.bulk_create(Elector(poll=poll, user=user) for user in electors)
-        for voter, choice in ballots.items():
-            BallotFactory(poll=poll, voter=voter, choice=choice)
-        if after.get("status") == "closed":
-            counts = {c: list(ballots.values()).count(c) for c in ("yes", "no", "abstain")}
-            result = decide(Rule.from_dict(poll.rule), electorate=poll.electorate_size, **counts)
+        size = fields.get("electorate_size") or max(len(electors), 1)
+        poll.electorate_size = size
+        poll.electorate_weight = fields.get("electorate_weight") or size
+        poll.electorate_digest = poll.electorate_digest or digest(
+            voting.electorate_record(poll, [(user.pk, 1, "") for user in electors])
+        )
+        poll.seed_digest = text_digest(poll.seed)
+        poll.status = "open"
+        poll.save()
+        for voter, content in ballots.items():
+            BallotFactory(poll=poll, voter=voter, content=content)
+        if status == "closed":
+            voting.record_acts(poll_id=poll.pk)
+            result = voting.count_ballots(poll).result
             poll.status, poll.closed_at = "closed", after["closed_at"]
             poll.outcome = after.get("outcome") or result.outcome
             poll.tally = after.get("tally") or result.to_dict()
@@ -135,13 +152,28 @@ class PollFactory(DjangoModelFactory):
 
 
 class BallotFactory(DjangoModelFactory):
+    """A ballot, with the act that goes into the trail; a roll call's unless told otherwise."""
+
     class Meta:
         model = Ballot
 
     poll = factory.SubFactory(PollFactory)
     voter = factory.SubFactory(UserFactory)
-    choice = "yes"
+    content = "yes"
+    nonce = factory.Sequence(lambda n: f"{n:032x}")
     cast_at = factory.LazyFunction(timezone.now)
+
+    @classmethod
+    def _create(cls, model_class, **fields):
+        ballot = super()._create(model_class, **fields)
+        reference = voting.voter_reference(ballot.poll, ballot.voter_id)
+        BallotAct.objects.create(
+            poll=ballot.poll,
+            voter=reference,
+            act="cast",
+            commitment=voting.commitment(reference, ballot.content, ballot.nonce),
+        )
+        return ballot
 
 
 def _from_now(**span):

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from feedback import freezing, labelling, prompting, review
 from feedback.models import Dataset, Prompt
-from governance import audit, membership, voting
+from governance import audit, membership, polling, voting
 from governance.models import Community, Poll, User
-from governance.tally import DEFAULT_RULE, Rule
+from governance.rules import DEFAULT_RULE, Rule
 from principles import drafting
 from principles.models import Version
 from tests.factories.governance import UserFactory
@@ -51,9 +51,9 @@ class Populated:
 def decide(poll, votes):
     """Cast ballots, wait until the deadline, and close the poll."""
     for person, choice in votes.items():
-        voting.cast_ballot(poll_id=poll.pk, voter=person, choice=choice)
+        voting.cast_ballot(poll_id=poll.pk, voter=person, content=choice)
     with time_machine.travel(poll.closes_at + timedelta(seconds=1), tick=True):
-        return voting.close_poll(poll_id=poll.pk)
+        return polling.close_poll(poll_id=poll.pk)
 
 
 def soon():
@@ -133,7 +133,7 @@ def populate(settings, *, slug="the-library", visibility="public"):
         reason="spam",
     )
     open_poll = ask(community, steward, "Shall we meet on Thursdays?", DEFAULT_RULE)
-    voting.cast_ballot(poll_id=open_poll.pk, voter=people[1], choice="yes")
+    voting.cast_ballot(poll_id=open_poll.pk, voter=people[1], content="yes")
     drafting.create_draft(community_id=community.pk, actor=people[1], title="A third way")
     return Populated(
         community=community,
@@ -152,7 +152,7 @@ def populate(settings, *, slug="the-library", visibility="public"):
 
 def ask(community, steward, title, rule):
     """Open a plain question."""
-    return voting.open_poll(
+    return polling.open_poll(
         community_id=community.pk,
         actor=steward,
         kind="question",
@@ -171,10 +171,10 @@ def _decide_otherwise(community, steward, people):
         "More?",
         Rule(base="cast", threshold=Fraction(2, 3), strict=False, quorum="sqrt"),
     )
-    voting.cast_ballot(poll_id=rejected.pk, voter=people[0], choice="yes")
+    voting.cast_ballot(poll_id=rejected.pk, voter=people[0], content="yes")
     voting.withdraw_ballot(poll_id=rejected.pk, voter=people[0])
     votes = zip(people, ["yes", "yes", "yes", "abstain", "no"], strict=False)
-    voting.cast_ballot(poll_id=rejected.pk, voter=people[1], choice="no")
+    voting.cast_ballot(poll_id=rejected.pk, voter=people[1], content="no")
     decide(rejected, dict(votes))
     nobody = ask(
         community,

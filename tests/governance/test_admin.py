@@ -1,6 +1,7 @@
 import pytest
 from django.contrib import admin
 from django.urls import reverse
+from django.utils import timezone
 
 from governance import models
 from governance.admin import ReadOnlyAdmin
@@ -26,6 +27,7 @@ def test_admin_shows_governance_and_no_ballots():
         models.Membership,
         models.Invitation,
         models.Poll,
+        models.Delegation,
         models.Trail,
         models.AuditEvent,
     }
@@ -63,3 +65,16 @@ def test_admin_refuses_to_delete_and_change(operator):
     poll.refresh_from_db()
     assert (deleted.status_code, changed.status_code) == (403, 403)
     assert poll.title != "Other"
+
+
+def test_admin_says_who_delegates_and_never_to_whom(operator):
+    ann, bob = UserFactory(), UserFactory(name="Bartholomew")
+    held = models.Delegation.objects.create(
+        community=PollFactory().community, delegator=ann, delegate=bob, given_at=timezone.now()
+    )
+
+    listed = operator.get(reverse("admin:governance_delegation_changelist")).content.decode()
+    shown = operator.get(reverse("admin:governance_delegation_change", args=[held.pk]))
+
+    assert ann.name in listed
+    assert bob.name not in listed + shown.content.decode()

@@ -2,23 +2,25 @@ from datetime import timedelta
 
 import pytest
 from allauth.account.models import EmailAddress
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
-from governance import voting
-from governance.canonical import digest
+from governance import polling, voting
+from governance.canonical import canonical_json, digest
 from governance.models import (
     ApiToken,
     AuditEvent,
     Ballot,
+    BallotAct,
     Community,
     Invitation,
     Membership,
     Poll,
 )
-from governance.tally import DEFAULT_RULE, Rule
+from governance.rules import DEFAULT_RULE, Rule
 from tests.factories.governance import (
     CommunityFactory,
     InvitationFactory,
@@ -396,10 +398,10 @@ def test_ballot_is_cast_replaced_and_withdrawn(member):
     address = url("api-ballot", member.community, pk=poll.pk)
     client = api(member.user)
 
-    assert client.put(address, {"choice": "yes"}).json()["choice"] == "yes"
-    assert client.put(address, {"choice": "no"}).json()["choice"] == "no"
+    assert client.put(address, {"content": "yes"}, format="json").json()["content"] == "yes"
+    assert client.put(address, {"content": "no"}, format="json").json()["content"] == "no"
     own = client.get(url("api-poll", member.community, pk=poll.pk)).json()["own_ballot"]
-    assert own["choice"] == "no"
+    assert own["content"] == "no"
     assert client.delete(address).status_code == 204
     assert not Ballot.objects.exists()
 
@@ -410,10 +412,11 @@ def test_ballot_refusals(member):
     foreign = PollFactory(community=community)
     late = PollFactory(due=True, community=community, electors=[member.user])
 
-    def put(user, poll, choice="yes"):
-        return api(user).put(url("api-ballot", community, pk=poll.pk), {"choice": choice})
+    def put(user, poll, content="yes"):
+        address = url("api-ballot", community, pk=poll.pk)
+        return api(user).put(address, {"content": content}, format="json")
 
-    assert put(member.user, ours, "maybe").status_code == 400
+    assert put(member.user, ours, "maybe").status_code == 409
     assert put(member.user, foreign).status_code == 403
     assert put(member.user, late).status_code == 409
     assert put(None, ours).status_code == 401
@@ -424,12 +427,231 @@ def test_ballot_refusals(member):
 def test_ballots_of_a_closed_poll_recount_to_the_digest_of_the_trail():
     ann, bob = UserFactory(), UserFactory()
     poll = PollFactory(due=True, ballots={ann: "yes", bob: "no"})
-    voting.close_poll(poll_id=poll.pk)
+    polling.close_poll(poll_id=poll.pk)
 
     record = api().get(url("api-ballots", poll.community, pk=poll.pk)).json()
 
-    assert digest(record) == AuditEvent.objects.get().data["ballots_digest"]
-    assert {row["choice"] for row in record} == {"yes", "no"}
+    assert digest(record) == AuditEvent.objects.last().data["ballots_digest"]
+    assert {content for _, content, _ in record} == {"yes", "no"}
+
+
+# --- polls among options --------------------------------------------------------------------------
+
+
+OPTIONS = [{"title": "Tea", "text": "Black or green."}, {"title": "Coffee"}]
+CHOICES = [
+    {"key": "tea", "title": "Tea", "text": ""},
+    {"key": "coffee", "title": "Coffee", "text": ""},
+    {"key": "status-quo", "title": "Status quo", "text": ""},
+]
+CONTENTS = {
+    "yes_no": "yes",
+    "approval": ["tea"],
+    "star": {"tea": 5},
+    "irv": [["tea"], ["coffee"]],
+    "quadratic": {"tea": 9},
+}
+
+
+def poll_of(method, community, *, secrecy="roll_call", **fields):
+    rule = Rule(method=method, secrecy=secrecy, verified_email=method == "quadratic")
+    options = CHOICES if rule.has_options else []
+    return PollFactory(community=community, rule=rule.to_dict(), options=options, **fields)
+
+
+def post(user, name, community, given, **kwargs):
+    return api(user).post(url(name, community, **kwargs), given, format="json")
+
+
+def test_poll_is_drafted_edited_announced_and_withdrawn(steward, member):
+    community = steward.community
+    given = {**question(rule={"method": "irv"}, options=OPTIONS), "begin": "draft", "period": 60}
+    drafted = post(steward.user, "api-polls", community, given)
+    pk = drafted.json()["id"]
+    address = url("api-poll", community, pk=pk)
+
+    assert drafted.status_code == 201
+    assert drafted.json()["status"] == "draft"
+    assert [o["key"] for o in drafted.json()["options"]] == ["tea", "coffee", "status-quo"]
+    assert api(member.user).get(address).status_code == 404
+    assert api(member.user).get(url("api-polls", community)).json()["count"] == 0
+    assert api(steward.user).get(url("api-polls", community)).json()["count"] == 1
+    change = {"title": "Tea?", "text": "Or not?", "rule": {"deliberation": 60}, "period": 90}
+    assert api(member.user).put(address, change, format="json").status_code == 404
+    edited = api(steward.user).put(address, change, format="json").json()
+    assert (edited["title"], edited["options"], edited["period"]) == ("Tea?", [], 90)
+    early = {"opens_at": timezone.now().isoformat()}
+    assert post(steward.user, "api-poll-announce", community, early, pk=pk).status_code == 409
+    announced = post(steward.user, "api-poll-announce", community, {}, pk=pk).json()
+    assert announced["status"] == "deliberation"
+    assert announced["sentences"][0].startswith("Passes when")
+    assert (
+        post(member.user, "api-poll-withdraw", community, {"reason": "x"}, pk=pk).status_code == 403
+    )
+    gone = post(steward.user, "api-poll-withdraw", community, {"reason": "Asked before."}, pk=pk)
+    assert (gone.json()["status"], gone.json()["reason"]) == ("withdrawn", "Asked before.")
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"closes_at": None, "period": 60}, 400),
+        ({"begin": "draft"}, 400),
+        ({"begin": "never"}, 400),
+        ({"rule": {"method": "irv"}}, 409),
+        ({"rule": {"method": "irv"}, "options": [{"title": "A"}, {"title": "a"}]}, 409),
+        ({"rule": {"method": "irv"}, "options": [{"title": str(n)} for n in range(36)]}, 400),
+        ({"rule": {"secrecy": "secret", "delegation": True}}, 400),
+        ({"rule": {"method": "quadratic"}, "options": OPTIONS}, 400),
+        ({"options": OPTIONS}, 409),
+    ],
+)
+def test_polls_refuses_what_makes_no_poll(steward, given, status):
+    response = post(steward.user, "api-polls", steward.community, question(**given))
+
+    assert response.status_code == status
+    assert not Poll.objects.exists()
+
+
+@pytest.mark.parametrize("method", CONTENTS)
+def test_ballot_of_every_method_is_cast_with_a_receipt(member, method):
+    poll = poll_of(method, member.community, electors=[member.user])
+    address = url("api-ballot", member.community, pk=poll.pk)
+    client = api(member.user)
+
+    cast = client.put(address, {"content": CONTENTS[method]}, format="json")
+
+    assert cast.status_code == 200
+    given = cast.json()
+    assert given["content"] == CONTENTS[method]
+    assert given["commitment"] == digest([given["voter"], given["content"], given["nonce"]])
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(given["public_key"]))
+    key.verify(bytes.fromhex(given["signature"]), canonical_json(given["statement"]))
+    assert client.get(address).json() == given
+    client.delete(address)
+    assert client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["yes", [["milk"]], [["tea"], ["tea"]], {"tea": 1}, None, 1, [1], [[{}]], [[["tea"]]]],
+)
+def test_ballot_that_is_none_of_the_method_is_refused(member, content):
+    poll = poll_of("irv", member.community, electors=[member.user])
+    address = url("api-ballot", member.community, pk=poll.pk)
+
+    response = api(member.user).put(address, {"content": content}, format="json")
+
+    assert response.status_code in {400, 409}
+    assert not Ballot.objects.exists()
+
+
+def test_ballot_sent_again_with_its_key_does_nothing_more(member):
+    poll = PollFactory(community=member.community, electors=[member.user])
+    address = url("api-ballot", member.community, pk=poll.pk)
+
+    def put(content, key):
+        headers = {"Idempotency-Key": key}
+        return api(member.user).put(address, {"content": content}, format="json", headers=headers)
+
+    put("yes", "first")
+    put("no", "second")
+    again = put("yes", "first")
+
+    assert again.json()["content"] == "no"
+    assert Ballot.objects.get().content == "no"
+    assert BallotAct.objects.count() == 2
+    assert put("yes", "k" * 65).status_code == 409
+
+
+@pytest.mark.parametrize("method", CONTENTS)
+@pytest.mark.parametrize("secrecy", ["roll_call", "secret"])
+def test_api_says_nothing_of_how_an_open_poll_stands(steward, member, method, secrecy):
+    people = [UserFactory(name=f"Zebra {number}") for number in range(2)]
+    poll = poll_of(
+        method,
+        member.community,
+        secrecy=secrecy,
+        electors=[steward.user, member.user],
+        ballots=dict.fromkeys(people, CONTENTS[method]),
+    )
+
+    for user in (None, member.user, steward.user):
+        for name in ("api-poll", "api-ballot", "api-ballots", "api-result", "api-voters"):
+            response = api(user).get(url(name, member.community, pk=poll.pk))
+            sent = response.content.decode() + str(dict(response.headers))
+            leaks = ["Zebra", poll.seed, poll.voter_salt]
+            leaks += [voting.voter_reference(poll, person.pk) for person in people]
+            assert [leak for leak in leaks if leak in sent] == []
+            if name == "api-poll":
+                given = response.json()
+                assert (given["tally"], given["outcome"], given["seed"]) == (None, "", "")
+            else:
+                assert response.status_code in {401, 403, 404, 409}
+        listed = api(user).get(url("api-polls", member.community)).content.decode()
+        assert '"tally":null' in listed
+
+
+def test_voters_of_a_secret_poll_are_named_to_members_from_three_on(member):
+    people = [UserFactory(name=f"Zebra {number}") for number in range(3)]
+    poll = poll_of("irv", member.community, secrecy="secret", electors=people)
+    address = url("api-voters", member.community, pk=poll.pk)
+    for person in people:
+        assert api(member.user).get(address).status_code == 409
+        voting.cast_ballot(poll_id=poll.pk, voter=person, content=[["tea"]])
+
+    found = api(member.user).get(address).json()["results"]
+
+    assert [row["name"] for row in found] == ["Zebra 0", "Zebra 1", "Zebra 2"]
+    assert api(UserFactory()).get(address).status_code == 403
+    assert api().get(address).status_code == 401
+
+
+def test_result_says_how_it_came_out_and_why():
+    poll = poll_of(
+        "irv", CommunityFactory(), due=True, ballots={UserFactory(): [["tea"], ["coffee"]]}
+    )
+    polling.close_poll(poll_id=poll.pk)
+
+    given = api().get(url("api-result", poll.community, pk=poll.pk)).json()
+
+    assert (given["outcome"], given["sentence"]) == ("passed", "“Tea” won.")
+    assert given["tally"]["winners"] == ["tea"]
+    assert given["seed"] == poll.seed
+    assert any("Round 1" in sentence for sentence in given["why"])
+
+
+def test_ballots_of_a_secret_poll_are_published_without_names():
+    people = UserFactory.create_batch(3)
+    poll = poll_of(
+        "irv",
+        CommunityFactory(),
+        secrecy="secret",
+        due=True,
+        ballots={person: [["tea"]] for person in people},
+    )
+    polling.close_poll(poll_id=poll.pk)
+
+    record = api().get(url("api-ballots", poll.community, pk=poll.pk)).json()
+
+    assert record == [[["tea"]]] * 3
+    assert digest(record) == AuditEvent.objects.last().data["ballots_digest"]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_my_ballots_are_mine_and_ask_as_much_for_any_number(
+    member, django_assert_num_queries, count
+):
+    PollFactory(title="Not mine", ballots={UserFactory(): "yes"})
+    PollFactory(title="Hidden", community__visibility="private", ballots={member.user: "no"})
+    for _ in range(count):
+        PollFactory(ballots={member.user: "yes"})
+
+    with django_assert_num_queries(2):
+        found = api(member.user).get(reverse("api-my-ballots")).json()["results"]
+
+    assert [row["content"] for row in found] == ["yes"] * count
+    assert api().get(reverse("api-my-ballots")).status_code == 401
 
 
 # --- the schema -----------------------------------------------------------------------------------
@@ -449,5 +671,5 @@ def test_schema_describes_these_addresses():
     paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
 
     ballot = paths["/api/v1/communities/{slug}/polls/{id}/ballot/"]
-    assert set(ballot) == {"put", "delete"}
+    assert set(ballot) == {"get", "put", "delete"}
     assert "/api/v1/token/" in paths

@@ -13,7 +13,7 @@ def test_poll_factory_writes_the_electorate_it_is_asked_for():
 
     assert {row.user for row in Elector.objects.filter(poll=poll)} == {ann, bob}
     assert (poll.status, poll.electorate_size) == ("open", 2)
-    BallotFactory(poll=poll, voter=ann, choice="no")
+    BallotFactory(poll=poll, voter=ann, content="no")
 
 
 def test_poll_factory_counts_a_closed_poll_from_its_ballots():

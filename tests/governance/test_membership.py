@@ -3,13 +3,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from governance import audit, membership
+from governance import audit, membership, voting
 from governance.errors import BadInput, InvalidTransition, NotPermitted
-from governance.models import AuditEvent, Community, Invitation, Membership, Trail
+from governance.models import AuditEvent, Ballot, Community, Invitation, Membership, Trail
 from tests.factories.governance import (
     CommunityFactory,
     InvitationFactory,
     MembershipFactory,
+    PollFactory,
     UserFactory,
 )
 from tests.governance.threads import at_once
@@ -346,6 +347,8 @@ def test_change_role_is_recorded_with_both_roles(steward):
         "user": f"user:{other.user_id}",
         "from": "member",
         "to": "moderator",
+        "motion": 0,
+        "poll": 0,
     }
 
 
@@ -452,6 +455,41 @@ def test_leave_refuses_the_suspended_who_would_come_back_unsuspended():
 def test_leave_refuses_strangers(steward):
     with pytest.raises(NotPermitted):
         membership.leave(community_id=steward.community_id, actor=UserFactory())
+
+
+# --- what membership means for ballots and seniority ----------------------------------------------
+
+
+def test_the_ballot_of_a_suspended_voter_counts_and_is_flagged(steward):
+    other = MembershipFactory(community=steward.community)
+    poll = PollFactory(
+        community=steward.community, ballots={other.user: "yes", steward.user: "yes"}
+    )
+
+    membership.suspend(membership_id=other.pk, actor=steward.user)
+
+    flagged = {b.voter_id: b.suspended for b in Ballot.objects.filter(poll=poll).roll_call()}
+    assert flagged == {other.user_id: True, steward.user_id: False}
+    assert voting.count_ballots(poll).result.yes == 2
+
+
+def test_somebody_suspended_elsewhere_is_not_flagged_here(steward):
+    MembershipFactory(user=steward.user, status="suspended")
+    poll = PollFactory(community=steward.community, ballots={steward.user: "yes"})
+
+    assert [b.suspended for b in Ballot.objects.filter(poll=poll).roll_call()] == [False]
+
+
+def test_seniority_survives_a_suspension_and_ends_with_leaving(steward):
+    long_ago = timezone.now() - timedelta(days=900)
+    other = MembershipFactory(community=steward.community, joined_at=long_ago)
+
+    membership.suspend(membership_id=other.pk, actor=steward.user)
+    assert membership.reinstate(membership_id=other.pk, actor=steward.user).joined_at == long_ago
+
+    membership.leave(community_id=other.community_id, actor=other.user)
+    back = membership.join(community_id=other.community_id, actor=other.user)
+    assert back.joined_at > long_ago
 
 
 # --- races ----------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.canonical import canonical_json
-from governance.tally import DEFAULT_RULE, Rule, decide, percent
+from governance.rules import DEFAULT_RULE, METHODS, Rule
+from governance.tally import can_pass, decide, percent, tally_poll
 
 HALF = Fraction(1, 2)
 TWO_THIRDS = Fraction(2, 3)
@@ -30,7 +31,17 @@ def test_default_rule_is_more_than_half_of_the_decided_with_a_fifth_in_favour():
         "strict": True,
         "quorum": "approval",
         "quorum_share": [1, 5],
+        "group_support": [0, 1],
         "secrecy": "roll_call",
+        "delegation": False,
+        "delegation_cap": 0,
+        "ties": "seed",
+        "extension": 0,
+        "deliberation": 0,
+        "period": 0,
+        "membership_days": 0,
+        "verified_email": False,
+        "weighting": "equal",
     }
 
 
@@ -50,6 +61,8 @@ def test_decide_gives_every_figure_on_the_way():
         "quorum": "approval",
         "quorum_counted": 90,
         "quorum_needed": 83,
+        "groups": [],
+        "delegation": None,
         "outcome": "passed",
     }
     assert canonical_json(tally.to_dict())
@@ -153,117 +166,147 @@ def test_quorum_of_half_a_thousand_needs_one_more_after_499():
 
 
 def test_can_pass_finds_rules_that_nobody_could_meet():
-    assert not Rule(quorum="sqrt").can_pass(2)
-    assert Rule(quorum="sqrt").can_pass(3)
-    assert not DEFAULT_RULE.can_pass(0)
-    assert Rule(base="eligible", threshold=Fraction(1), strict=False).can_pass(7)
+    assert not can_pass(Rule(quorum="sqrt"), 2)
+    assert can_pass(Rule(quorum="sqrt"), 3)
+    assert not can_pass(DEFAULT_RULE, 0)
+    assert can_pass(Rule(base="eligible", threshold=Fraction(1), strict=False), 7)
 
 
-# --- the rule itself ------------------------------------------------------------------------------
+# --- opinion groups -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"threshold": Fraction(1), "strict": True},
-        {"threshold": Fraction(0), "strict": False},
-        {"threshold": Fraction(3, 2)},
-        {"threshold": Fraction(-1, 2)},
-        {"quorum_share": Fraction(0)},
-        {"quorum_share": Fraction(6, 5)},
-        {"quorum": "most"},
-        {"base": "everyone"},
-        {"method": "schulze"},
-        {"secrecy": "secret"},
-        {"threshold": Fraction(1, 10**6 + 1)},
-    ],
-)
-def test_rule_refuses_nonsense(given):
-    with pytest.raises(ValueError, match=r"\.$"):
-        Rule(**given)
+def votes(group, yes, no=0, weight=1):
+    return [("yes", weight, group)] * yes + [("no", weight, group)] * no
 
 
-def test_rule_writes_a_quorum_without_a_share_in_one_way():
-    assert Rule(quorum="none", quorum_share=Fraction(1, 3)) == Rule(quorum="none")
-    assert Rule(quorum="sqrt").to_dict()["quorum_share"] == [0, 1]
+def test_each_group_that_counts_must_support_and_small_ones_are_reported():
+    rule = Rule(quorum="none", group_support=Fraction(1, 3))
+    ballots = [*votes("a", 20), *votes("b", 1, 4), *votes("c", 0, 4), *votes("", 3)]
+
+    tally = tally_poll(rule, ballots=ballots, electorate=40, group_sizes={"a": 25, "b": 6, "c": 5})
+
+    assert [group.to_dict() for group in tally.groups] == [
+        {"group": "a", "electors": 25, "for": 20, "decided": 20, "counted": True, "reached": True},
+        {"group": "b", "electors": 6, "for": 1, "decided": 5, "counted": True, "reached": False},
+        {"group": "c", "electors": 5, "for": 0, "decided": 4, "counted": False, "reached": True},
+    ]
+    assert (tally.threshold_reached, tally.outcome) == (True, "rejected")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"threshold": [1, 0]},
-        {"threshold": [1]},
-        {"threshold": [0.5, 1]},
-        {"threshold": [True, 2]},
-        {"threshold": "1/2"},
-        {"strict": 1},
-        {"extra": 1},
-    ],
-)
-def test_rule_from_dict_takes_integers_only(change):
-    with pytest.raises(ValueError, match=r"\.$"):
-        Rule.from_dict({**DEFAULT_RULE.to_dict(), **change})
+def test_a_group_counts_in_heads_even_where_votes_weigh():
+    rule = Rule(quorum="none", group_support=HALF, weighting="seniority")
+
+    one_voice = tally_poll(
+        rule,
+        ballots=[*votes("a", 9), *votes("b", 0, 1, weight=5)],
+        electorate=14,
+        group_sizes={"a": 9, "b": 1},
+    )
+
+    assert one_voice.outcome == "passed"
+    assert (one_voice.yes, one_voice.no) == (9, 5)
 
 
-def test_rule_from_dict_refuses_a_missing_key():
-    given = DEFAULT_RULE.to_dict()
-    del given["quorum"]
+def test_groups_nobody_knows_are_absent_and_block_nothing():
+    rule = Rule(quorum="none", group_support=HALF)
 
-    with pytest.raises(ValueError, match="A rule has the keys"):
-        Rule.from_dict(given)
+    tally = tally_poll(rule, ballots=votes("", 2, 1), electorate=3)
+
+    assert (tally.groups, tally.outcome) == ((), "passed")
 
 
-@pytest.mark.parametrize(
-    ("rule", "electorate", "sentence"),
-    [
-        (
-            DEFAULT_RULE,
-            412,
-            (
-                "Passes when more than half of those who vote yes or no say yes, and yes reaches "
-                "20 % of the 412 members entitled to vote, that is 83."
-            ),
-        ),
-        (
-            Rule(base="cast", threshold=TWO_THIRDS, strict=False, quorum="sqrt"),
-            1000,
-            (
-                "Passes when at least two thirds of all who vote, abstentions included, say yes, "
-                "and yes reaches one and a half times the square root of the 1000 members "
-                "entitled to vote, that is 48."
-            ),
-        ),
-        (
-            Rule(quorum="participation", quorum_share=Fraction(1, 8)),
-            16,
-            (
-                "Passes when more than half of those who vote yes or no say yes, and ballots, "
-                "abstentions included, come from at least 12.5 % of the 16 members entitled to "
-                "vote, that is 2."
-            ),
-        ),
-        (
-            Rule(base="eligible", quorum="none"),
-            1000,
-            "Passes when more than half of the 1000 members entitled to vote say yes, that is 501.",
-        ),
-        (
-            Rule(quorum="none", threshold=Fraction(1), strict=False),
-            1,
-            "Passes when all of those who vote yes or no say yes, however few vote.",
-        ),
-        (
-            Rule(quorum_share=Fraction(3, 7)),
-            1,
-            (
-                "Passes when more than half of those who vote yes or no say yes, and yes reaches "
-                "3/7 of the 1 member entitled to vote, that is 1."
-            ),
-        ),
-    ],
-)
-def test_sentence_says_the_edge_in_words_and_counts(rule, electorate, sentence):
-    assert rule.sentence(electorate) == sentence
+# --- options --------------------------------------------------------------------------------------
+
+OPTIONS = ("a", "b", "status-quo")
+
+
+def among(method, ballots, electorate=None, **rule):
+    given = {"quorum": "none", "ties": "report", **rule}
+    return tally_poll(
+        Rule(method=method, **given),
+        ballots=[(content, 1, "") for content in ballots],
+        electorate=electorate or len(ballots),
+        options=OPTIONS,
+        seed="0" * 64,
+    )
+
+
+def test_an_option_wins_by_the_method_among_the_acceptable():
+    ballots = [[["a"], ["b"], ["status-quo"]]] * 3 + [[["b"], ["a"], ["status-quo"]]] * 2
+
+    tally = among("schulze-wv", ballots)
+
+    assert (tally.outcome, tally.winners) == ("passed", ("a",))
+    assert tally.count.pairwise["a"]["b"] == 3
+
+
+def test_an_option_below_its_threshold_is_dropped_before_the_count():
+    """a beats b, but two thirds over the status quo are asked, and only b has them."""
+    ballots = [[["a"], ["b"], ["status-quo"]]] * 5 + [[["b"], ["status-quo"], ["a"]]] * 4
+
+    tally = among("schulze-wv", ballots, threshold=TWO_THIRDS, strict=False)
+
+    assert [(key, support.acceptable) for key, support in tally.options] == [
+        ("a", False),
+        ("b", True),
+    ]
+    assert (tally.outcome, tally.winners) == ("passed", ("b",))
+    assert tally.count.options == ("b", "status-quo")
+
+
+def test_nothing_acceptable_is_rejected_and_a_missed_quorum_is_told_apart():
+    against = [[["status-quo"], ["a", "b"]]] * 3
+    few = [[["a"], ["status-quo"]]] * 2
+
+    assert among("irv", against).outcome == "rejected"
+    assert among("irv", few, electorate=20, quorum="approval").outcome == "no_quorum"
+
+
+def test_the_status_quo_may_win_against_what_is_acceptable():
+    ballots = [[["a"], ["status-quo"]]] * 2 + [[["status-quo"], ["a"]]] * 3
+
+    tally = among("schulze-wv", ballots, threshold=Fraction(1, 3))
+
+    assert (tally.outcome, tally.winners) == ("rejected", ("status-quo",))
+
+
+def test_a_tie_is_reported_or_broken_by_the_seed():
+    ballots = [[["a"], ["b"]], [["b"], ["a"]]]
+
+    assert (among("copeland", ballots).outcome, among("copeland", ballots).winners) == (
+        "tied",
+        ("a", "b"),
+    )
+    broken = among("copeland", ballots, ties="seed")
+    assert broken.outcome == "passed"
+    assert broken.winners == broken.count.tie_break[:1]
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_every_method_counts_in_any_order_and_writes_no_floats(method):
+    content = {
+        "approval": (["a"], ["a", "b"], ["status-quo"]),
+        "score": ({"a": 5}, {"a": 2, "b": 4}, {"status-quo": 3}),
+    }.get(method, ([["a"], ["b"]], [["a", "b"]], [["status-quo"], ["b"]]))
+    if method in {"star", "quadratic", "weighted"}:
+        content = ({"a": 5}, {"a": 2, "b": 4}, {"status-quo": 3})
+    ballots = [content[0]] * 3 + [content[1]] * 2 + [content[2]]
+    rule = {"verified_email": method == "quadratic"}
+
+    first, second = among(method, ballots, **rule), among(method, ballots[::-1], **rule)
+
+    assert first.to_dict() == second.to_dict()
+    assert (first.outcome, first.winners) == ("passed", ("a",))
+    assert canonical_json(first.to_dict())
+
+
+def test_a_weight_counts_as_so_many_voters():
+    rule = Rule(method="schulze-wv", quorum="approval", quorum_share=HALF, weighting="seniority")
+    ballots = [([["a"], ["status-quo"]], 5, ""), ([["status-quo"], ["a"]], 4, "")]
+
+    tally = tally_poll(rule, ballots=ballots, electorate=10, options=OPTIONS, seed="0" * 64)
+
+    assert (tally.cast, tally.outcome, tally.winners) == (9, "passed", ("a",))
 
 
 # --- percentages ----------------------------------------------------------------------------------

@@ -20,11 +20,11 @@ def failing_kind(monkeypatch):
     monkeypatch.setattr(outcomes, "_kinds", {**outcomes._kinds, "failing": kind})
 
 
-def test_close_due_polls_closes_those_and_no_others():
+def test_turn_due_polls_closes_those_and_no_others():
     due, still_open = PollFactory(due=True, ballots={UserFactory(): "yes"}), PollFactory(open=True)
     closed = PollFactory(closed=True)
 
-    tasks.close_due_polls()
+    tasks.turn_due_polls()
 
     for poll in (due, still_open):
         poll.refresh_from_db()
@@ -32,35 +32,35 @@ def test_close_due_polls_closes_those_and_no_others():
     assert not AuditEvent.objects.filter(community=closed.community).exists()
 
 
-def test_close_due_polls_goes_on_after_a_failure_and_logs_it(failing_kind, caplog):
+def test_turn_due_polls_goes_on_after_a_failure_and_logs_it(failing_kind, caplog):
     failing = PollFactory(due=True, kind="failing", title="A secret title")
     unknown = PollFactory(due=True, kind="unknown")
     fine = PollFactory(due=True)
 
     with caplog.at_level(logging.INFO, logger="governance.tasks"):
-        tasks.close_due_polls()
+        tasks.turn_due_polls()
 
     for poll in (failing, unknown, fine):
         poll.refresh_from_db()
     assert (failing.status, unknown.status, fine.status) == ("open", "open", "closed")
     errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
-    assert errors == [f"poll {failing.pk} was not closed", f"poll {unknown.pk} was not closed"]
+    assert errors == [f"poll {poll.pk}: close_poll failed" for poll in (failing, unknown)]
     assert "A secret title" not in caplog.text
 
 
-def test_close_due_polls_tries_again(failing_kind):
+def test_turn_due_polls_tries_again(failing_kind):
     failing = PollFactory(due=True, kind="failing")
 
-    tasks.close_due_polls()
+    tasks.turn_due_polls()
     outcomes._kinds["failing"] = outcomes.PollKind(name="failing", label="Failing")
-    tasks.close_due_polls()
+    tasks.turn_due_polls()
 
     failing.refresh_from_db()
     assert failing.status == "closed"
 
 
-def test_close_due_polls_is_what_beat_sends():
+def test_turn_due_polls_is_what_beat_sends():
     names = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
 
-    assert tasks.close_due_polls.name in names
-    assert tasks.close_due_polls.name in current_app.tasks
+    assert tasks.turn_due_polls.name in names
+    assert tasks.turn_due_polls.name in current_app.tasks

@@ -10,7 +10,7 @@ from django.utils import timezone
 from governance import canonical
 from governance.errors import BadInput, InvalidTransition, NotPermitted
 from governance.models import AuditEvent, Membership, Poll
-from governance.tally import DEFAULT_RULE
+from governance.rules import DEFAULT_RULE
 from principles import compilation, drafting, starters
 from principles.models import Constitution, Draft, DraftPrinciple
 from tests.factories.governance import CommunityFactory, MembershipFactory

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django.asserts import assertContains, assertNotContains, assertRedirects
 
-from governance import canonical, voting
+from governance import canonical, polling, voting
 from governance.models import Poll
-from governance.tally import DEFAULT_RULE, Rule
+from governance.rules import DEFAULT_RULE, Rule
 from governance.templatetags.folkmoot import unbroken
 from principles import compilation, drafting
 from principles.models import Draft, DraftPrinciple, Version
@@ -338,9 +338,9 @@ def test_a_version_says_when_another_came_before_it(client, moot, version):
         rule=DEFAULT_RULE,
         closes_at=timezone.now() + timedelta(days=1),
     )
-    voting.cast_ballot(poll_id=poll.pk, voter=moot.steward, choice="yes")
+    voting.cast_ballot(poll_id=poll.pk, voter=moot.steward, content="yes")
     with time_machine.travel(timezone.now() + timedelta(days=2)):
-        voting.close_poll(poll_id=poll.pk)
+        polling.close_poll(poll_id=poll.pk)
 
     response = client.get(url("version_detail", 3))
 

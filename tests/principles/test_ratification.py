@@ -11,10 +11,10 @@ import time_machine
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from governance import canonical, checker, outcomes, voting
+from governance import canonical, checker, outcomes, polling, voting
 from governance.errors import InvalidTransition
 from governance.models import AuditEvent, Poll
-from governance.tally import DEFAULT_RULE
+from governance.rules import DEFAULT_RULE
 from principles import drafting, ratification
 from principles.models import Constitution, Draft, Principle, Version
 from tests.factories.governance import CommunityFactory, MembershipFactory, PollFactory
@@ -39,9 +39,9 @@ def propose(moot, draft, *, days=7):
 def decide(moot, poll, **choices):
     """Cast the ballots, let the deadline pass, and close the poll."""
     for who, choice in choices.items():
-        voting.cast_ballot(poll_id=poll.pk, voter=getattr(moot, who), choice=choice)
+        voting.cast_ballot(poll_id=poll.pk, voter=getattr(moot, who), content=choice)
     with time_machine.travel(poll.closes_at + timedelta(seconds=1)):
-        return voting.close_poll(poll_id=poll.pk)
+        return polling.close_poll(poll_id=poll.pk)
 
 
 def draft_of(moot, **fields):
@@ -106,7 +106,7 @@ def test_closing_again_ratifies_once(moot):
     poll = propose(moot, draft_of(moot))
     closed = decide(moot, poll, steward="yes")
 
-    voting.close_poll(poll_id=poll.pk)
+    polling.close_poll(poll_id=poll.pk)
 
     assert Version.objects.count() == 1
     with pytest.raises(InvalidTransition):
@@ -279,11 +279,11 @@ def test_two_polls_that_close_at_once_make_two_versions_in_a_row():
             rule=DEFAULT_RULE,
             closes_at=timezone.now() + timedelta(days=1),
         )
-        voting.cast_ballot(poll_id=poll.pk, voter=steward, choice="yes")
+        voting.cast_ballot(poll_id=poll.pk, voter=steward, content="yes")
         polls.append(poll)
 
     with time_machine.travel(timezone.now() + timedelta(days=2)):
-        raised = run_together(*(partial(voting.close_poll, poll_id=poll.pk) for poll in polls))
+        raised = run_together(*(partial(polling.close_poll, poll_id=poll.pk) for poll in polls))
 
     assert raised == []
     second, first = Version.objects.all()

@@ -5,10 +5,10 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from governance import voting
+from governance import polling, voting
 from governance.errors import InvalidTransition, NotPermitted
 from governance.models import AuditEvent, Poll
-from governance.tally import Rule
+from governance.rules import Rule
 from tests.factories.feedback import member
 from tests.factories.governance import PollFactory
 from tests.factories.training_jobs import (
@@ -179,10 +179,10 @@ def test_no_model_is_before_the_community_twice(evaluation, status):
 def close_with(monkeypatch, release, *choices):
     voters = [elector.user for elector in release.poll.electors.order_by("pk")]
     for voter, choice in zip(voters, choices, strict=False):
-        voting.cast_ballot(poll_id=release.poll_id, voter=voter, choice=choice)
+        voting.cast_ballot(poll_id=release.poll_id, voter=voter, content=choice)
     with monkeypatch.context() as patch:
         patch.setattr(timezone, "now", lambda: release.poll.closes_at)
-        voting.close_poll(poll_id=release.poll_id)
+        polling.close_poll(poll_id=release.poll_id)
     release.refresh_from_db()
 
 

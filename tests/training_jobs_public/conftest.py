@@ -12,6 +12,7 @@ from django.test import override_settings
 
 from governance import checker
 from tests.factories.populated import populate
+from tests.training_jobs_public.methods import decide_by_every_method
 from training_jobs import registry, transparency
 
 
@@ -61,7 +62,9 @@ def exported(django_db_setup, django_db_blocker, tmp_path_factory):
         override_settings(STORAGES=storages, RUN_MINIMUM_PAIRS=2),
         undone,
     ):
-        community = populate(django_settings).community
+        made = populate(django_settings)
+        community = made.community
+        decide_by_every_method(community, made.steward, made.people)
         transparency.write_export(community_id=community.pk, directory=root / "export")
         with (root / "export.zip").open("wb") as file:
             transparency.write_zip(community_id=community.pk, file=file)

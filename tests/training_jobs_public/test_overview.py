@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from governance import voting
-from governance.tally import DEFAULT_RULE
+from governance.rules import DEFAULT_RULE
 from principles import drafting
 from tests.factories.feedback import ReviewItemFactory
 from tests.factories.governance import MembershipFactory, UserFactory
@@ -42,7 +42,7 @@ def test_overview_of_a_community_that_went_round_the_loop(populated):
         p.key for p in populated.version.principles.order_by("position")
     ]
     assert found["polls"] == [populated.open_poll]
-    assert found["polls"][0].my_choice == "yes"
+    assert found["polls"][0].has_voted is True
     assert found["release"] == populated.release
     assert found["evaluation"] == populated.evaluation
     assert found["difference"].value == 0.25
@@ -56,7 +56,7 @@ def test_overview_of_a_community_that_went_round_the_loop(populated):
 def test_overview_never_shows_how_others_voted(populated):
     found = community_overview(populated.community, populated.people[2])
 
-    assert found["polls"][0].my_choice is None
+    assert found["polls"][0].has_voted is False
 
 
 def test_overview_of_an_empty_community():
@@ -130,7 +130,7 @@ def test_needs_name_a_ballot_that_was_not_cast(populated):
     voter = populated.people[2]
     assert kinds(populated.community, voter) == ["ballot"]
 
-    voting.cast_ballot(poll_id=populated.open_poll.pk, voter=voter, choice="abstain")
+    voting.cast_ballot(poll_id=populated.open_poll.pk, voter=voter, content="abstain")
     assert kinds(populated.community, voter) == []
 
 
@@ -253,7 +253,7 @@ def test_overview_api_says_the_same(populated, client):
     assert len(found["version"]["principles"]) == populated.version.principles.count()
     assert found["polls"][0]["id"] == populated.open_poll.pk
     assert found["polls"][0]["may_vote"] is True
-    assert found["polls"][0]["my_choice"] is None
+    assert found["polls"][0]["has_voted"] is False
     assert found["release"]["digest"] == populated.model.digest
     assert found["evaluation"]["model_digest"] == populated.model.digest
     assert {s["metric"] for s in found["evaluation"]["scores"]} == {

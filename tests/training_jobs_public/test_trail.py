@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from feedback.verbs import Verb as FeedbackVerb
-from governance import membership
+from governance import checkpoints, membership, signing
 from governance.models import AuditEvent
 from governance.verbs import Verb as GovernanceVerb
 from principles.verbs import Verb as PrinciplesVerb
@@ -59,6 +59,7 @@ def test_tell_says_who_did_what_to_what(populated):
         ("release.decided", "the release of a model", "released"),
         ("member.joined", "the community", ""),
         ("labels.recorded", "the community", "24 labels"),
+        ("ballots.recorded", "“", "5 acts"),
         ("responses.recorded", "the community", "8 comparisons"),
     ],
 )
@@ -189,12 +190,14 @@ def test_trail_api_gives_events_as_they_are_hashed(populated, client):
         "previous_hash": event.previous_hash,
         "event_hash": event.event_hash,
     }
-    assert all(row["verb"].startswith(("poll.", "ballot.")) for row in found["results"])
+    assert all(row["verb"].startswith(("poll.", "ballots.")) for row in found["results"])
 
 
 def test_export_api_points_to_the_record(populated, client):
+    checkpoints.sign_checkpoint(community_id=populated.community.pk)
     found = client.get(reverse("api-export", args=[populated.community.slug])).json()
 
+    assert found["public_key"] == signing.public_key()
     for url in (found["export_url"], found["checker_url"]):
         assert b"".join(client.get(url).streaming_content)
     assert found["length"] == AuditEvent.objects.filter(community=populated.community).count()

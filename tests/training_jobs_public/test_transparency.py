@@ -19,17 +19,18 @@ from django.utils import timezone
 
 from feedback import review
 from feedback.models import Comparison, Prompt
-from governance import audit, checker, membership
+from governance import audit, checker, checkpoints, membership, polling, signing
 from governance.canonical import file_digest
 from governance.errors import BadInput, InvalidTransition
-from governance.models import Trail
+from governance.models import Checkpoint, Trail
+from governance.rules import Rule
 from governance.verbs import Verb
 from tests.factories.feedback import ReviewItemFactory
 from tests.factories.governance import CommunityFactory, MembershipFactory, UserFactory
-from tests.factories.populated import begin
+from tests.factories.populated import ask, begin
 from tests.factories.principles import VersionFactory
 from tests.governance.threads import at_once
-from training_jobs import registry, transparency
+from training_jobs import public_views, registry, transparency
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +48,17 @@ def folder(tmp_path):
 
 def export(community, folder):
     return transparency.write_export(community_id=community.pk, directory=folder)
+
+
+def change(community):
+    """Let something happen, so that the trail grows."""
+    audit.record(
+        community_id=community.pk,
+        actor=None,
+        verb=Verb.COMMUNITY_CHANGED,
+        subject=community,
+        data={},
+    )
 
 
 def unzipped(response, folder):
@@ -148,6 +160,7 @@ def test_write_export_of_a_new_community_holds(folder, run_checker):
 def test_write_export_reads_one_moment(folder, run_checker, monkeypatch):
     """An act between two reads of the export, by another connection, is not half in it."""
     community, _, _ = begin()
+    checkpoints.sign_checkpoint(community_id=community.pk)
     before = Trail.objects.get(community=community)
 
     def act():
@@ -182,6 +195,23 @@ def test_write_export_reads_one_moment(folder, run_checker, monkeypatch):
         assert cursor.fetchone() == ("read committed",)
 
 
+def test_write_export_signs_a_head_that_moved_on_a_moment_ago(
+    populated, folder, run_checker, monkeypatch
+):
+    """An act between the signature and the export is in both: the export signs what it holds."""
+    sign = checkpoints.sign_checkpoint
+
+    def sign_and_act(**given):
+        sign(**given)
+        change(populated.community)
+
+    monkeypatch.setattr(checkpoints, "sign_checkpoint", sign_and_act)
+    written = export(populated.community, folder)
+
+    assert written["length"] == Trail.objects.get(community=populated.community).length
+    assert run_checker(folder).returncode == 0
+
+
 def test_export_audit_writes_what_the_checker_accepts(populated, folder, run_checker, capsys):
     call_command("export_audit", populated.community.slug, str(folder))
 
@@ -195,6 +225,31 @@ def test_export_audit_refuses_an_unknown_community_and_a_full_folder(populated, 
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(CommandError, match="not empty"):
         call_command("export_audit", populated.community.slug, str(tmp_path))
+
+
+def test_write_export_signs_the_head_it_ends_with(populated, folder):
+    export(populated.community, folder)
+    trail = Trail.objects.get(community=populated.community)
+    lines = (folder / "checkpoints.jsonl").read_bytes().splitlines()
+
+    assert json.loads(lines[-1])["checkpoint"]["head"] == trail.head
+    assert Checkpoint.objects.get(length=trail.length).head == trail.head
+
+
+def test_write_export_leaves_out_drafts_and_withdrawn_polls(populated, folder):
+    given = {"community_id": populated.community.pk, "actor": populated.steward}
+    draft = polling.draft_poll(
+        **given, kind="question", title="A draft?", text="Not yet.", period=timedelta(hours=1)
+    )
+    gone = ask(populated.community, populated.steward, "Gone?", Rule(deliberation=9))
+    polling.withdraw_poll(poll_id=gone.pk, actor=populated.steward, reason="It was a mistake.")
+    export(populated.community, folder)
+
+    for poll in (draft, gone):
+        assert not (folder / f"polls/{poll.pk}.json").exists()
+    everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"A draft?" not in everything
+    assert b"It was a mistake" not in everything
 
 
 # --- downloads ------------------------------------------------------------------------------------
@@ -298,13 +353,7 @@ def test_download_is_made_anew_only_when_the_trail_has_grown(populated, client, 
     assert first == second
     assert len(made) == 1
 
-    audit.record(
-        community_id=populated.community.pk,
-        actor=None,
-        verb=Verb.COMMUNITY_CHANGED,
-        subject=populated.community,
-        data={},
-    )
+    change(populated.community)
     assert b"".join(client.get(url).streaming_content) != first
     assert len(made) == 2
     kept = storages["artifacts"].listdir(f"exports/{populated.community.pk}-everyone")[1]
@@ -332,7 +381,7 @@ def test_checker_download_is_the_checker(client):
 # --- private communities --------------------------------------------------------------------------
 
 PAGES = ["community_home", "transparency", "transparency_download", "trail"]
-API = ["api-community-overview", "api-trail-list", "api-export"]
+API = ["api-community-overview", "api-trail-list", "api-checkpoint-list", "api-export"]
 
 
 @pytest.mark.parametrize("name", PAGES + API)
@@ -432,6 +481,43 @@ def test_transparency_page_of_a_long_trail_points_to_the_checker(client):
     assert "on your own machine" in page
 
 
+def test_transparency_page_shows_what_was_signed_in_pages(populated, client, monkeypatch):
+    monkeypatch.setattr(public_views, "CHECKPOINTS_A_PAGE", 1)
+    community = populated.community
+    first = checkpoints.sign_checkpoint(community_id=community.pk)
+    change(community)
+    second = checkpoints.sign_checkpoint(community_id=community.pk)
+    Checkpoint.objects.filter(pk=first.pk).update(posted_at=timezone.now())
+    url = reverse("transparency", args=[community.slug])
+    latest, older = (client.get(url, {"page": n}).content.decode() for n in (1, 2))
+
+    assert signing.public_key() in latest
+    assert second.signature in latest
+    assert first.signature not in latest
+    assert "here alone" in latest
+    assert first.signature in older
+    assert "posted elsewhere" in older
+
+
+def test_checkpoint_api_gives_what_is_exported(populated, client):
+    community = populated.community
+    checkpoint = checkpoints.sign_checkpoint(community_id=community.pk)
+    found = client.get(reverse("api-checkpoint-list", args=[community.slug])).json()
+
+    assert found["results"] == [{**checkpoints.record(checkpoint), "posted_at": None}]
+
+
+def test_the_key_is_published_for_everyone(client):
+    response = client.get("/.well-known/folkmoot-key.json")
+
+    assert response.json() == {
+        "schema": "folkmoot.key/1",
+        "algorithm": "Ed25519",
+        "key": signing.public_key(),
+    }
+    assert response["Access-Control-Allow-Origin"] == "*"
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 def test_transparency_page_asks_a_constant_number_of_queries(
     client, django_assert_max_num_queries, rows
@@ -439,6 +525,8 @@ def test_transparency_page_asks_a_constant_number_of_queries(
     community = CommunityFactory()
     for _ in range(rows):
         VersionFactory(community=community)
+        change(community)
+        checkpoints.sign_checkpoint(community_id=community.pk)
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(10):
         client.get(reverse("transparency", args=[community.slug]))

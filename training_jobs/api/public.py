@@ -12,7 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from governance.models import AuditEvent, Community, Trail
+from governance import checkpoints, signing
+from governance.models import AuditEvent, Checkpoint, Community, Trail
 from training_jobs import narration
 from training_jobs.overview import community_overview
 
@@ -47,7 +48,7 @@ class OverviewPollSerializer(serializers.Serializer[Any]):
     closes_at = serializers.DateTimeField()
     electorate_size = serializers.IntegerField()
     may_vote = serializers.BooleanField()
-    my_choice = serializers.CharField(allow_null=True)
+    has_voted = serializers.BooleanField()
 
 
 class OverviewRunSerializer(serializers.Serializer[Any]):
@@ -130,6 +131,24 @@ class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
         read_only_fields = fields
 
 
+class CheckpointSerializer(serializers.Serializer[Checkpoint]):
+    """A signed head of the trail: what is signed, by which key, and the signature."""
+
+    checkpoint = serializers.DictField(
+        source="*",
+        help_text="What is signed, in canonical JSON: schema, community, length, head, at",
+    )
+    public_key = serializers.CharField()
+    signature = serializers.CharField()
+    posted_at = serializers.DateTimeField(
+        help_text="when a copy was taken elsewhere", allow_null=True
+    )
+
+    def to_representation(self, instance: Checkpoint) -> dict[str, Any]:
+        """Return the checkpoint as it is exported, and whether it was posted elsewhere."""
+        return {**checkpoints.record(instance), "posted_at": instance.posted_at}
+
+
 class ExportSerializer(serializers.Serializer[Any]):
     """Where to get a community's record, and the program that checks it."""
 
@@ -138,6 +157,7 @@ class ExportSerializer(serializers.Serializer[Any]):
     head = serializers.CharField()
     export_url = serializers.CharField()
     checker_url = serializers.CharField()
+    public_key = serializers.CharField(help_text="the key that signs the heads of trails")
 
 
 class Overview(_OfCommunity):
@@ -182,6 +202,23 @@ class TrailList(_OfCommunity, generics.ListAPIView[AuditEvent]):
         return events.order_by("-seq")
 
 
+class CheckpointList(_OfCommunity, generics.ListAPIView[Checkpoint]):
+    """Signed heads of a community's trail, the latest first."""
+
+    serializer_class = CheckpointSerializer
+    queryset = Checkpoint.objects.none()
+
+    @extend_schema(operation_id="communities_checkpoints")
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """List what the site has signed."""
+        return super().get(request, *args, **kwargs)
+
+    def get_queryset(self) -> QuerySet[Checkpoint]:
+        """Return the community's checkpoints."""
+        signed: QuerySet[Checkpoint] = Checkpoint.objects.filter(community=self.community())
+        return signed.select_related("community").order_by("-length")
+
+
 class Export(_OfCommunity):
     """The record of a community."""
 
@@ -196,6 +233,7 @@ class Export(_OfCommunity):
             "head": trail.head,
             "export_url": request.build_absolute_uri(export_url),
             "checker_url": request.build_absolute_uri(reverse("checker_download")),
+            "public_key": signing.public_key(),
         }
         return Response(ExportSerializer(content).data)
 
@@ -203,5 +241,10 @@ class Export(_OfCommunity):
 urlpatterns: list[URLPattern] = [
     path("communities/<slug:slug>/overview/", Overview.as_view(), name="api-community-overview"),
     path("communities/<slug:slug>/trail/", TrailList.as_view(), name="api-trail-list"),
+    path(
+        "communities/<slug:slug>/checkpoints/",
+        CheckpointList.as_view(),
+        name="api-checkpoint-list",
+    ),
     path("communities/<slug:slug>/export/", Export.as_view(), name="api-export"),
 ]

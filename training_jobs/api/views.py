@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from governance.models import Community, User
-from governance.tally import DEFAULT_RULE, Rule
+from governance.rules import DEFAULT_RULE, Rule
 from training_jobs import dispatch, playground, releasing
 from training_jobs.api import serializers
 from training_jobs.models import Evaluation, Model, Release, Run, Turn

@@ -35,11 +35,11 @@ from feedback.models import (
     ReviewItem,
     normalised,
 )
-from governance import membership, voting
+from governance import membership, polling, voting
 from governance.canonical import text_digest
 from governance.errors import RuleViolation
 from governance.models import AuditEvent, Ballot, Community, Membership, Poll, User
-from governance.tally import DEFAULT_RULE
+from governance.rules import DEFAULT_RULE
 from principles import drafting
 from principles.models import Draft, Version
 from training_jobs import dispatch, playground, registry, releasing, transparency
@@ -213,7 +213,7 @@ class Command(BaseCommand):
             if lot >= 92 or not poll.accepts_ballots_at(timezone.now()):  # noqa: PLR2004
                 continue
             choice = "yes" if lot < 76 else "no" if lot < 86 else "abstain"  # noqa: PLR2004
-            voting.cast_ballot(poll_id=poll.pk, voter=self.people[name], choice=choice)
+            voting.cast_ballot(poll_id=poll.pk, voter=self.people[name], content=choice)
 
     def count(self, poll: Poll) -> None:
         """Wait for a poll's deadline and tell its result."""
@@ -407,7 +407,7 @@ class Command(BaseCommand):
         """Ask the members something that visitors find open."""
         title = "Shall we read the model's answers together once a month?"
         if not Poll.objects.filter(community=community, title=title).exists():
-            voting.open_poll(
+            polling.open_poll(
                 community_id=community.pk,
                 actor=self.people[STEWARD],
                 kind="question",
