@@ -18,6 +18,7 @@ class TrainingJobsConfig(AppConfig):
                 name=releasing.POLL_KIND,
                 label="Release of a model",
                 on_close=releasing.decide,
+                on_withdraw=releasing.decide,
                 subject_url=releasing.subject_url,
                 lock_subject=releasing.lock_subject,
             )

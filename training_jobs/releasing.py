@@ -163,6 +163,8 @@ def lock_subject(poll_id: int) -> None:
 def decide(poll: Poll) -> None:
     """Release the model of a poll that has just closed, if it passed and the gate holds.
 
+    Of a poll that was withdrawn nothing passed: the model can be put to the community again.
+
     Raises:
         InvalidTransition: it was decided before.
     """
@@ -180,7 +182,7 @@ def decide(poll: Poll) -> None:
         data={
             "model_digest": release.model.digest,
             "poll": poll.pk,
-            "outcome": poll.outcome,
+            "outcome": poll.outcome or poll.status,
             "gate_holds": holds,
             "status": release.status,
         },

@@ -158,6 +158,23 @@ def test_propose_release_again_once_a_proposal_has_failed(
     assert evaluation.model.release == second
 
 
+def test_propose_release_again_once_the_poll_is_withdrawn(evaluation, steward):
+    first = releasing.propose_release(
+        evaluation_id=scored(evaluation).pk,
+        actor=steward,
+        rule=Rule(deliberation=60),
+        closes_at=timezone.now() + timedelta(days=1),
+    )
+
+    polling.withdraw_poll(poll_id=first.poll_id, actor=steward, reason="The figures changed.")
+
+    first.refresh_from_db()
+    assert first.status == "rejected"
+    event = AuditEvent.objects.get(verb="release.decided")
+    assert (event.data["outcome"], event.data["status"]) == ("withdrawn", "rejected")
+    assert propose(evaluation, steward).status == "proposed"
+
+
 def test_propose_release_never_again_once_a_model_is_released(evaluation, steward, monkeypatch):
     close_with(monkeypatch, propose(scored(evaluation), steward), "yes")
 
