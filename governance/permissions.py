@@ -2,7 +2,7 @@
 
 from governance.community_rules import STEWARD_CHANGE
 from governance.errors import NotPermitted
-from governance.models import Community, Elector, Membership, Poll
+from governance.models import Elector, Membership, Poll
 from governance.querysets import Viewer
 
 
@@ -62,11 +62,6 @@ def can_manage(user: Viewer, poll: Poll, membership: Membership | None) -> bool:
         return False
     own = poll.opened_by_id == user.pk
     return membership.role == Membership.Role.STEWARD or (own and poll.kind == STEWARD_CHANGE)
-
-
-def can_read(user: Viewer, community: Community) -> bool:
-    """Say whether `user` may read the community's pages."""
-    return Community.objects.visible_to(user).filter(pk=community.pk).exists()
 
 
 def can_vote(user: Viewer, poll: Poll) -> bool:

@@ -43,15 +43,15 @@ _MINUTES = ("extension", "deliberation", "period")
 METHOD_NAMES = {
     "yes_no": "yes or no",
     "approval": "approval",
-    "score": "scores",
-    "star": "scores, then a runoff (STAR)",
+    "score": "score voting",
+    "star": "score voting, then a runoff (STAR)",
     "irv": "instant runoff",
     "schulze-wv": "Schulze, by winning votes",
     "schulze-margins": "Schulze, by margins",
     "ranked-pairs": "ranked pairs",
     "minimax": "minimax",
     "copeland": "Copeland",
-    "quadratic": "quadratic votes",
+    "quadratic": "quadratic voting",
     "weighted": "one vote, split at will",
 }
 
