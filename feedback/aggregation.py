@@ -317,7 +317,7 @@ def _untaught(votes: _Votes) -> _Floats:
     return found / found.sum(axis=1, keepdims=True)
 
 
-def _annotators(  # noqa: PLR0913, PLR0917 - the parts of one fit
+def _annotators(
     names: list[str],
     classes: list[str],
     votes: _Votes,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _PAIR = 2
+_EXACT = 2000
 _Z_95 = 1.959963984540054
 
 
@@ -136,3 +137,110 @@ def _interval(shapes: Counter[_Shape]) -> tuple[float | None, float | None]:
     spread = math.fsum(count * (value - mean) ** 2 for value, count in without)
     error = math.sqrt(spread * (n - 1) / n)
     return float(alpha) - _Z_95 * error, min(1.0, float(alpha) + _Z_95 * error)
+
+
+def metric_alpha(units: Iterable[Iterable[float]], *, level: str) -> float | None:
+    """Return Krippendorff's alpha of numbers, such as strengths in unswapped order.
+
+    Args:
+        units: for each unit the numbers it was given; units with fewer than two are left out.
+        level: "ordinal", where only the order of the numbers counts, or "interval".
+
+    Returns:
+        Alpha; None where it is undefined.
+
+    Raises:
+        ValueError: the level is another one.
+
+    Source: Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, sections D and E.
+    """
+    if level not in {"ordinal", "interval"}:
+        raise ValueError("The level is ordinal or interval.")
+    kept = [unit for unit in map(list, units) if len(unit) >= _PAIR]
+    totals = Counter(value for unit in kept for value in unit)
+    place: dict[float, float] = {}
+    below = 0
+    for value in sorted(totals):
+        # The ordinal distance of two values is that of the middles of their ranks.
+        place[value] = below + totals[value] / 2 if level == "ordinal" else value
+        below += totals[value]
+    observed = math.fsum(
+        _spread(Counter(place[value] for value in unit)) / (len(unit) - 1) for unit in kept
+    )
+    expected = _spread(Counter({place[value]: n for value, n in totals.items()}))
+    if expected == 0:
+        return None
+    return 1 - (totals.total() - 1) * observed / expected
+
+
+def _spread(counts: Counter[float]) -> float:
+    """Return the sum of squared differences over the ordered pairs of values."""
+    number = counts.total()
+    mean = math.fsum(value * n for value, n in counts.items()) / number if number else 0.0
+    return 2 * number * math.fsum(n * (value - mean) ** 2 for value, n in counts.items())
+
+
+@dataclass(frozen=True)
+class PositionBias:
+    """How often the answer shown first was chosen.
+
+    Attributes:
+        first: choices of the one shown first.
+        choices: choices of either; ties are left out.
+        share: first / choices; None without choices.
+        low: lower end of the 95 % interval (Wilson).
+        high: upper end.
+        p_value: two-sided and exact, against a half (for more than 2,000 choices, normal).
+    """
+
+    first: int
+    choices: int
+    share: Fraction | None
+    low: float
+    high: float
+    p_value: float
+
+
+def position_bias(first: int, choices: int) -> PositionBias:
+    """Return the bias of an annotator, or of all, towards what is shown first.
+
+    Raises:
+        ValueError: not 0 <= first <= choices.
+    """
+    if not 0 <= first <= choices:
+        raise ValueError("Of the choices, between none and all are of the first.")
+    if choices == 0:
+        return PositionBias(0, 0, None, 0.0, 1.0, 1.0)
+    share, square = first / choices, _Z_95**2
+    middle = (share + square / (2 * choices)) / (1 + square / choices)
+    half = _Z_95 * math.sqrt(share * (1 - share) / choices + square / (4 * choices**2))
+    half /= 1 + square / choices
+    fewer = min(first, choices - first)
+    if choices > _EXACT:
+        p_value = math.erfc(max(0.0, choices / 2 - fewer - 0.5) / math.sqrt(choices / 2))
+    else:
+        tail = sum(math.comb(choices, n) for n in range(fewer + 1))
+        p_value = min(1.0, float(Fraction(2 * tail, 2**choices)))
+    return PositionBias(
+        first, choices, Fraction(first, choices), middle - half, middle + half, p_value
+    )
+
+
+def swap_consistency(
+    answers: Iterable[tuple[Hashable, Hashable, Hashable]],
+) -> dict[Hashable, tuple[int, int]]:
+    """Return, by annotator, the items answered in both orders alike, and all that were.
+
+    Args:
+        answers: (item, annotator, label in unswapped order), an item twice where both orders were
+            shown. A coin is consistent on half.
+    """
+    seen: dict[tuple[Hashable, Hashable], list[Hashable]] = {}
+    for item, who, label in answers:
+        seen.setdefault((item, who), []).append(label)
+    found: dict[Hashable, tuple[int, int]] = {}
+    for (_, who), labels in seen.items():
+        if len(labels) == _PAIR:
+            alike, both = found.get(who, (0, 0))
+            found[who] = (alike + (labels[0] == labels[1]), both + 1)
+    return found

@@ -31,7 +31,7 @@ class Retirement:
     entropy: float
 
 
-def retire(  # noqa: PLR0913 - the four bounds are named by every caller that sets one
+def retire(
     posterior: Mapping[str, float],
     labels: int,
     *,

@@ -35,7 +35,10 @@ def baseball() -> list[tuple[str, str, str, float]]:
 
 def test_rank_finds_the_published_strengths_of_journals():
     votes = [
-        (one, two, "", 1.0) for one, row in CITED.items() for two, n in row.items() for _ in range(n)
+        (one, two, "", 1.0)
+        for one, row in CITED.items()
+        for two, n in row.items()
+        for _ in range(n)
     ]
     found = rank(votes, order=False, ridge=1e-9).strengths
     shown = [found[name] - found["Biometrika"] for name in ("Comm", "JASA", "JRSS-B")]
