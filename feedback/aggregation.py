@@ -219,13 +219,13 @@ def _evidence(votes: _Votes, confusion: _Floats, shares: _Floats) -> _Floats:
     )
 
 
-def _log_sum(values: _Floats) -> _Floats:
+def _log_sum(values: NDArray[np.floating[Any]]) -> _Floats:
     top = values.max(axis=1)
     found: _Floats = top + np.log(np.exp(values - top[:, None]).sum(axis=1))
     return found
 
 
-def _softmax(values: _Floats) -> _Floats:
+def _softmax(values: NDArray[np.floating[Any]]) -> _Floats:
     found: _Floats = np.exp(values - _log_sum(values)[:, None])
     return found
 
@@ -254,7 +254,7 @@ def _regressed(votes: _Votes, truth: _Ints) -> _Floats:
     features[rows, column] -= 1 / size
     features[rows, column, votes.label[kept]] += 1
     flat = features.reshape(len(at), -1)
-    target = np.eye(size)[truth[at]] - 1 / size
+    target: _Floats = np.eye(size)[truth[at]] - 1 / size
     values, vectors = np.linalg.eigh(flat @ flat.T)
     best, chosen, scale = -math.inf, target * 0, 1.0
     for ridge in _RIDGES:
@@ -306,15 +306,17 @@ def _mixed(votes: _Votes, truth: _Ints) -> tuple[_Floats, dict[str, float]]:
         if weights[name] > 1e-3:  # noqa: PLR2004 - less changes no answer, and costs a fit
             posterior += weights[name] * model(truth)
     posterior[gold] = np.eye(votes.classes)[truth[gold]]
-    return posterior / posterior.sum(axis=1, keepdims=True), weights
+    whole: _Floats = posterior / posterior.sum(axis=1, keepdims=True)
+    return whole, weights
 
 
 def _untaught(votes: _Votes) -> _Floats:
     """Return the shares of the votes; annotators who agree with most decide what is even."""
     shares = _majority(votes)
     confusion, mean, _ = _learnt(votes, shares)
-    found: _Floats = shares + 1e-6 * _softmax(_evidence(votes, confusion, mean))
-    return found / found.sum(axis=1, keepdims=True)
+    found = shares + 1e-6 * _softmax(_evidence(votes, confusion, mean))
+    whole: _Floats = found / found.sum(axis=1, keepdims=True)
+    return whole
 
 
 def _annotators(
@@ -397,7 +399,7 @@ def main() -> None:
         gold: dict[str, str] = {}
         for item, label in read_rows(options.gold, ("item", "label")) if options.gold else []:
             if label and gold.setdefault(item, label) != label:
-                raise MalformedVotes(f"{options.gold.name} gives item {item!r} two classes.")
+                raise MalformedVotes(f"{options.gold.name} gives item {item!r} two classes.")  # noqa: TRY301 - one sentence for both files
     except MalformedVotes as error:
         sys.exit(str(error))
     found = aggregate([(row[0], row[1], row[2]) for row in votes], gold)
@@ -417,11 +419,11 @@ def main() -> None:
             },
             "log_likelihood": found.log_likelihood,
         }
-        print(json.dumps(shown))
+        print(json.dumps(shown))  # noqa: T201 - the program's output
         return
     for item, chances in found.posterior.items():
         best = max(chances, key=lambda label: chances[label])
-        print(f"{item}\t{best}\t{chances[best]:.4f}")
+        print(f"{item}\t{best}\t{chances[best]:.4f}")  # noqa: T201 - as above
 
 
 if __name__ == "__main__":
