@@ -2,10 +2,11 @@
 
 For each vote in turn, the shares of the *other* people's labels on that item foretell it; a voter
 who labels at random is the alternative. The product of the likelihood ratios is an e-process: for
-someone who labels as the others do it rises above 1/level with chance at most level, whenever one
-looks (Ville). FastChat's product of 1/(2p), with p the share at or beyond a vote, is no such thing
-where the voter's own vote is in p, and with two labels it grows for honest dissent; here the own
-vote is left out, and the ratio has mean 1 under the shares by construction.
+someone whose labels follow these shares it rises above 1/level with chance at most level, whenever
+one looks (Ville). The shares are estimates, smoothed by one vote per class and taken from all votes
+at hand, so the bounds hold as nearly as the shares do. In FastChat's product of 1/(2p), p is the
+share at or beyond a vote; where the own vote is in p, few votes on an item hide a stranger. Here it
+is left out.
 
 Sources: Wang and Ramdas 2022, False Discovery Rate Control with E-values (e-BH).
 """
@@ -40,8 +41,9 @@ class Anomaly:
 def anomalies(votes: Iterable[tuple[str, str, str]], *, level: float = 0.05) -> list[Anomaly]:
     """Return the people to review, the strongest evidence first.
 
-    The e-values are those at the end of the votes given, so that e-BH bounds the expected share of
-    people flagged without cause by `level`, however the people depend on each other.
+    The e-values are those at the end of the votes given. Were the shares known and not estimated,
+    e-BH would bound the expected share of people flagged without cause by `level`, however the
+    people depend on each other.
 
     Args:
         votes: (item, annotator, label) in the order of the votes; of several by one person on one
