@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
@@ -51,7 +51,7 @@ def community_overview(community: Community, user: Viewer) -> dict[str, Any]:
     membership = _membership(community, user)
     member = membership if membership and membership.status == Membership.Status.ACTIVE else None
     version = _version_in_force(community)
-    polls = list(_open_polls(community, user)[:MOST_POLLS])
+    polls = list(_current_polls(community, user)[:MOST_POLLS])
     trained = _latest_model(community, version)
     evaluation = _latest_evaluation(community)
     stage = _stage(community, version, trained, polls)
@@ -94,12 +94,16 @@ def _version_in_force(community: Community) -> Version | None:
     )
 
 
-def _open_polls(community: Community, user: Viewer) -> QuerySet[Poll]:
-    """Open polls, the nearest deadline first, with `may_vote` and `has_voted` of the person."""
+def _current_polls(community: Community, user: Viewer) -> QuerySet[Poll]:
+    """Open polls, the nearest deadline first, then announced ones, the next to open first.
+
+    With `may_vote` and `has_voted` of the person.
+    """
+    takes_ballots = Q(status=Poll.Status.OPEN, closes_at__gt=timezone.now())
     polls: QuerySet[Poll] = (
         Poll.objects.filter(community=community)
         .for_list(user)
-        .filter(status=Poll.Status.OPEN, closes_at__gt=timezone.now())
+        .filter(takes_ballots | Q(status=Poll.Status.DELIBERATION))
     )
     return polls
 
