@@ -158,16 +158,15 @@ def _by_totals(noun: str) -> Callable[[Figures, Titles], list[str]]:
 def _quadratic(count: Figures, titles: Titles) -> list[str]:
     strengths = _step(count, "strengths")["strengths"]
     about = {key: Fraction(int(given["thousandths"]), 1000) for key, given in strengths.items()}
-    first = count["winners"][0]
+    first = tied_first(count)
     said = [
         "A vote costs its square: whoever spends 9 credits on an option gives it 3 votes.",
         (
-            f"{_quoted(first, titles)} has the largest sum of square roots: "
-            f"{strengths[first]['text']}, about {_number(about[first])}."
+            f"{_listed(first, titles)} {'has' if len(first) == 1 else 'have'} the largest sum of "
+            f"square roots: {strengths[first[0]]['text']}, about {_number(about[first[0]])}."
         ),
     ]
-    others = [key for tier in count["ranking"] for key in tier if key != first]
-    if others:
+    if others := _behind(count, first):
         said.append(
             f"Next is {_quoted(others[0], titles)} with {strengths[others[0]]['text']}, about "
             f"{_number(about[others[0]])}."
@@ -315,17 +314,17 @@ def _ranked_pairs(count: Figures, titles: Titles) -> list[str]:
 
 def _minimax(count: Figures, titles: Titles) -> list[str]:
     defeats = _step(count, "worst_defeats")["defeats"]
-    winner = count["winners"][0]
-    if not defeats[winner]["votes"]:
-        return [f"{_quoted(winner, titles)} loses no duel."]
-    said = [
-        (
-            f"Every option loses a duel. That of {_quoted(winner, titles)} is the mildest: "
-            f"{defeats[winner]['votes']} votes, for {_listed(defeats[winner]['by'], titles)}."
-        )
-    ]
-    others = [key for tier in count["ranking"] for key in tier if key != winner]
-    if others:
+    first = tied_first(count)
+    votes = defeats[first[0]]["votes"]
+    if not votes:
+        return [f"{_listed(first, titles)} {'loses' if len(first) == 1 else 'lose'} no duel."]
+    if len(first) == 1:
+        mildest = f"That of {_listed(first, titles)} is the mildest: {votes} votes, for "
+        mildest += f"{_listed(defeats[first[0]]['by'], titles)}."
+    else:
+        mildest = f"Those of {_listed(first, titles)} are the mildest: {votes} votes each."
+    said = [f"Every option loses a duel. {mildest}"]
+    if others := _behind(count, first):
         said.append(
             f"Next is {_quoted(others[0], titles)}, with {defeats[others[0]]['votes']} votes "
             "against it in its worst duel."
@@ -335,21 +334,25 @@ def _minimax(count: Figures, titles: Titles) -> list[str]:
 
 def _copeland(count: Figures, titles: Titles) -> list[str]:
     records = _step(count, "duels")["records"]
-    winner = count["winners"][0]
-    said = [
-        (
-            f"{_quoted(winner, titles)} wins {records[winner]['wins']} duels, loses "
-            f"{records[winner]['losses']} and draws {records[winner]['ties']}: the best record."
-        )
+    first = tied_first(count)
+    best = [
+        f"{_quoted(key, titles)} wins {records[key]['wins']} duels, loses "
+        f"{records[key]['losses']} and draws {records[key]['ties']}"
+        for key in first[:MOST_NAMED]
     ]
-    others = [key for tier in count["ranking"] for key in tier if key != winner]
-    if others:
+    said = [f"{'; '.join(best)}: the best record{'' if len(first) == 1 else 's, equally good'}."]
+    if others := _behind(count, first):
         next_ = records[others[0]]
         said.append(
             f"Next is {_quoted(others[0], titles)}, with {next_['wins']} won, {next_['losses']} "
             f"lost and {next_['ties']} drawn."
         )
     return said
+
+
+def _behind(count: Figures, first: Sequence[str]) -> list[str]:
+    """Return the options behind those that were tied for the first place, in their order."""
+    return [key for tier in count["ranking"] for key in tier if key not in first]
 
 
 _METHODS: dict[str, Callable[[Figures, Titles], list[str]]] = {

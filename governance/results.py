@@ -73,7 +73,7 @@ def result_of(rule: Rule, tally: Mapping[str, Any], options: Options) -> dict[st
     shown |= {
         # Where sums decide, their table stands in that order; a runoff may end otherwise.
         "shows_order": rule.method == "star" or rule.is_ranked,
-        "counts_duels": rule.is_ranked and rule.method != "irv",
+        "counts_duels": rule.method == "star" or (rule.is_ranked and rule.method != "irv"),
         "ranking": [[named[key] for key in tier] for tier in count["ranking"]],
         "matrix": _matrix(count, named),
         "ties": _ties(count, steps, named),

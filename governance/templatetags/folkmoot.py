@@ -137,6 +137,12 @@ def option_names(options: Any, between: str = ", ") -> SafeString:
     )
 
 
+@register.filter
+def option_tiers(tiers: Iterable[Iterable[Mapping[str, str]]]) -> SafeString:
+    """Return a ranking of options, those of one place joined by a sign of equality."""
+    return format_html_join(", ", "{}", ((option_names(tier, " = "),) for tier in tiers))
+
+
 # --- digests, times, people -----------------------------------------------------------------------
 
 

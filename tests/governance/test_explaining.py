@@ -91,7 +91,7 @@ def test_explain_never_shows_a_key_or_a_name_of_the_program(method):
             ),
         ),
         ("minimax", "That of “Tea” is the mildest: 5 votes, for “Milk”."),
-        ("copeland", "wins 2 duels, loses 1 and draws 0: the best record."),
+        ("copeland", "“Milk” wins 2 duels, loses 1 and draws 0: the best records, equally good."),
         ("copeland", "“Tea”, “Coffee” and “Milk” were tied."),
     ],
 )

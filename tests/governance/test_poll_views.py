@@ -162,7 +162,7 @@ def test_poll_detail_shows_how_the_lot_decided(client, member):
     for words in (
         poll.seed,
         poll.seed_digest,
-        "Draw 0: ticket",
+        "Draw 0: of 2 votes, ticket",
         url("transparency", poll.community),
     ):
         assert words in html
