@@ -76,18 +76,18 @@ def poll_panel(
     return context
 
 
+def own_words(poll: Poll, content: Any) -> str:
+    """Say what a ballot holds."""
+    words = following.in_words(poll, content)
+    return words[:1].upper() + words[1:] if words else "Blank"
+
+
 def outcome_words(poll: Poll) -> str:
     """Say what won a closed poll among options; nothing of any other."""
     if not poll.options or not poll.tally:
         return ""
     titles = {option["key"]: option["title"] for option in poll.options}
     return explaining.outcome_sentence(Rule.from_dict(poll.rule), poll.tally, titles)
-
-
-def own_words(poll: Poll, content: Any) -> str:
-    """Say what a ballot holds."""
-    words = following.in_words(poll, content)
-    return words[:1].upper() + words[1:] if words else "Blank"
 
 
 def _options(poll: Poll, rule: Rule) -> list[dict[str, str]]:
