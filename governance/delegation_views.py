@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -15,7 +15,7 @@ from governance.forms import DelegationForm
 from governance.models import Community, Delegation, Membership, Poll, User
 from governance.querysets import Viewer
 from governance.rules import Rule
-from governance.web import community_context, page
+from governance.web import community_context, page, person_of
 
 MOST_FOUND = 12
 LONGEST_NAME = 80
@@ -27,7 +27,7 @@ def delegation_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Show whom I delegated to, and delegate."""
     context = community_context(request, slug)
     community: Community = context["community"]
-    person = _person(request)
+    person = person_of(request)
     wanted = request.GET.get("q", "").replace("\0", "")[:LONGEST_NAME].strip()
     found = _members(community, person, wanted) if context["membership"] else []
     form = DelegationForm(
@@ -72,9 +72,9 @@ def delegation_list(request: HttpRequest, slug: str) -> HttpResponse:
 def delegation_take_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Take a delegation back."""
     community: Community = community_context(request, slug)["community"]
-    held = get_object_or_404(Delegation, pk=pk, community=community, delegator=_person(request))
+    held = get_object_or_404(Delegation, pk=pk, community=community, delegator=person_of(request))
     try:
-        delegating.take_back(delegation_id=held.pk, delegator=_person(request))
+        delegating.take_back(delegation_id=held.pk, delegator=person_of(request))
     except Delegation.DoesNotExist:  # taken back meanwhile, in another tab
         pass
     except RuleViolation as error:
@@ -134,10 +134,3 @@ def _scope(slug: str, topic: str, poll: Poll | None) -> dict[str, str]:
         labels = {kind.name: kind.label for kind in outcomes.kinds()}
         return {"words": f"Polls of the kind “{labels.get(topic, topic)}”", "url": ""}
     return {"words": "All polls", "url": ""}
-
-
-def _person(request: HttpRequest) -> User:
-    user = request.user
-    if not isinstance(user, User):  # pragma: no cover - login_required stands before
-        raise Http404
-    return user

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from governance.rules import METHOD_NAMES, SMALLEST_GROUP, STATUS_QUO, Rule
+from governance.tally import percent
 
 MOST_NAMED = 12
 
@@ -50,16 +51,18 @@ def explain(rule: Rule, tally: Figures, titles: Titles) -> list[str]:
 
 
 def _among(rule: Rule, tally: Figures, titles: Titles) -> list[str]:
-    said = [_option_words(rule, option, titles) for option in tally["options"][:MOST_NAMED]]
+    could = [option["key"] for option in tally["options"] if option["acceptable"]]
+    missed = [option for option in tally["options"] if not option["acceptable"]]
+    said = [_missed_words(rule, option, titles) for option in missed[:MOST_NAMED]]
     if tally["outcome"] == "no_quorum":
         return [*said, "Where no option reaches the quorum, nothing is counted further."]
     count = tally["count"]
     if count is None:
         return [*said, "Since no option could win, the status quo stays."]
-    others = [key for key in count["options"] if key != STATUS_QUO]
+    each, they = ("it", "it") if len(could) == 1 else ("each", "they")
     said.append(
-        f"So {_listed(others, titles)} stood against the status quo, and "
-        f"{METHOD_NAMES[rule.method]} decided."
+        f"{_listed(could, titles)} could win: enough votes put {each} above the status quo. So "
+        f"{they} stood against the status quo, and {METHOD_NAMES[rule.method]} decided."
     )
     said += _METHODS[rule.method](count, titles)
     said += _tie_words(tally, titles)
@@ -79,11 +82,14 @@ def _between(rule: Rule, tally: Figures) -> list[str]:
     }[tally["base"]]
     said = []
     if tally["quorum"] != "none":
-        what = "votes were cast" if tally["quorum"] == "participation" else "votes said yes"
+        what = "were cast" if tally["quorum"] == "participation" else "said yes"
         reached = tally["quorum_counted"] >= tally["quorum_needed"]
+        edge = None if tally["quorum"] == "sqrt" else rule.quorum_share
+        share = percent(tally["quorum_counted"], tally["electorate"], edge=edge)
         said.append(
-            f"{tally['quorum_counted']} {what}, and the quorum asked for "
-            f"{tally['quorum_needed']}: it was {'' if reached else 'not '}reached."
+            f"Of {tally['electorate']} votes that could be cast, {tally['quorum_counted']} {what} "
+            f"({share}), and the quorum asked for {tally['quorum_needed']}: it was "
+            f"{'' if reached else 'not '}reached."
         )
         if not reached:
             said.append("The quorum is asked first; without it, it does not matter who led.")
@@ -92,19 +98,14 @@ def _between(rule: Rule, tally: Figures) -> list[str]:
         return said
     enough = tally["yes"] >= tally["yes_needed"]
     said.append(
-        f"Of {tally['base_count']} {counted}, {tally['yes']} said yes, and {tally['yes_needed']} "
-        f"were needed: that was {'' if enough else 'not '}enough."
+        f"Of {tally['base_count']} {counted}, {tally['yes']} said yes "
+        f"({percent(tally['yes'], tally['base_count'], edge=rule.threshold)}), and "
+        f"{tally['yes_needed']} were needed: that was {'' if enough else 'not '}enough."
     )
     return said + _group_words(rule, tally.get("groups") or [])
 
 
-def _option_words(rule: Rule, option: Figures, titles: Titles) -> str:
-    name = _quoted(option["key"], titles)
-    if option["acceptable"]:
-        return (
-            f"{name} could win: {option['for']} put it above the status quo and "
-            f"{option['against']} below, and {option['needed']} were needed."
-        )
+def _missed_words(rule: Rule, option: Figures, titles: Titles) -> str:
     missed = []
     if option["decided"] == 0:
         missed.append("nobody put it above or below the status quo")
@@ -123,7 +124,7 @@ def _option_words(rule: Rule, option: Figures, titles: Titles) -> str:
         for group in option["groups"]
         if not group["reached"]
     ]
-    return f"{name} could not win: {'; '.join(missed)}."
+    return f"{_quoted(option['key'], titles)} could not win: {'; '.join(missed)}."
 
 
 def _group_words(rule: Rule, groups: Iterable[Figures]) -> list[str]:
@@ -146,7 +147,9 @@ def _group_words(rule: Rule, groups: Iterable[Figures]) -> list[str]:
 
 def _by_totals(noun: str) -> Callable[[Figures, Titles], list[str]]:
     def words(count: Figures, titles: Titles) -> list[str]:
-        totals = {key: _amount(total) for key, total in _step(count, "totals")["totals"].items()}
+        totals = {
+            key: exact_amount(total) for key, total in _step(count, "totals")["totals"].items()
+        }
         return _from_the_top(totals, titles, noun, _number)
 
     return words
@@ -155,16 +158,15 @@ def _by_totals(noun: str) -> Callable[[Figures, Titles], list[str]]:
 def _quadratic(count: Figures, titles: Titles) -> list[str]:
     strengths = _step(count, "strengths")["strengths"]
     about = {key: Fraction(int(given["thousandths"]), 1000) for key, given in strengths.items()}
-    first = count["winners"][0]
+    first = tied_first(count)
     said = [
         "A vote costs its square: whoever spends 9 credits on an option gives it 3 votes.",
         (
-            f"{_quoted(first, titles)} has the largest sum of square roots: "
-            f"{strengths[first]['text']}, about {_number(about[first])}."
+            f"{_listed(first, titles)} {'has' if len(first) == 1 else 'have'} the largest sum of "
+            f"square roots: {strengths[first[0]]['text']}, about {_number(about[first[0]])}."
         ),
     ]
-    others = [key for tier in count["ranking"] for key in tier if key != first]
-    if others:
+    if others := _behind(count, first):
         said.append(
             f"Next is {_quoted(others[0], titles)} with {strengths[others[0]]['text']}, about "
             f"{_number(about[others[0]])}."
@@ -201,7 +203,7 @@ def _instant_runoff(count: Figures, titles: Titles) -> list[str]:
     remaining = frozenset(count["options"])
     number = 1
     while (found := rounds.get(remaining)) is not None:
-        votes = {key: _amount(amount) for key, amount in found["votes"].items()}
+        votes = {key: exact_amount(amount) for key, amount in found["votes"].items()}
         if not found["eliminated"]:
             said.append(
                 f"Round {number}: no ballot tells {_listed(found['remaining'], titles)} apart; "
@@ -312,17 +314,17 @@ def _ranked_pairs(count: Figures, titles: Titles) -> list[str]:
 
 def _minimax(count: Figures, titles: Titles) -> list[str]:
     defeats = _step(count, "worst_defeats")["defeats"]
-    winner = count["winners"][0]
-    if not defeats[winner]["votes"]:
-        return [f"{_quoted(winner, titles)} loses no duel."]
-    said = [
-        (
-            f"Every option loses a duel. That of {_quoted(winner, titles)} is the mildest: "
-            f"{defeats[winner]['votes']} votes, for {_listed(defeats[winner]['by'], titles)}."
-        )
-    ]
-    others = [key for tier in count["ranking"] for key in tier if key != winner]
-    if others:
+    first = tied_first(count)
+    votes = defeats[first[0]]["votes"]
+    if not votes:
+        return [f"{_listed(first, titles)} {'loses' if len(first) == 1 else 'lose'} no duel."]
+    if len(first) == 1:
+        mildest = f"That of {_listed(first, titles)} is the mildest: {votes} votes, for "
+        mildest += f"{_listed(defeats[first[0]]['by'], titles)}."
+    else:
+        mildest = f"Those of {_listed(first, titles)} are the mildest: {votes} votes each."
+    said = [f"Every option loses a duel. {mildest}"]
+    if others := _behind(count, first):
         said.append(
             f"Next is {_quoted(others[0], titles)}, with {defeats[others[0]]['votes']} votes "
             "against it in its worst duel."
@@ -332,21 +334,25 @@ def _minimax(count: Figures, titles: Titles) -> list[str]:
 
 def _copeland(count: Figures, titles: Titles) -> list[str]:
     records = _step(count, "duels")["records"]
-    winner = count["winners"][0]
-    said = [
-        (
-            f"{_quoted(winner, titles)} wins {records[winner]['wins']} duels, loses "
-            f"{records[winner]['losses']} and draws {records[winner]['ties']}: the best record."
-        )
+    first = tied_first(count)
+    best = [
+        f"{_quoted(key, titles)} wins {records[key]['wins']} duels, loses "
+        f"{records[key]['losses']} and draws {records[key]['ties']}"
+        for key in first[:MOST_NAMED]
     ]
-    others = [key for tier in count["ranking"] for key in tier if key != winner]
-    if others:
+    said = [f"{'; '.join(best)}: the best record{'' if len(first) == 1 else 's, equally good'}."]
+    if others := _behind(count, first):
         next_ = records[others[0]]
         said.append(
             f"Next is {_quoted(others[0], titles)}, with {next_['wins']} won, {next_['losses']} "
             f"lost and {next_['ties']} drawn."
         )
     return said
+
+
+def _behind(count: Figures, first: Sequence[str]) -> list[str]:
+    """Return the options behind those that were tied for the first place, in their order."""
+    return [key for tier in count["ranking"] for key in tier if key not in first]
 
 
 _METHODS: dict[str, Callable[[Figures, Titles], list[str]]] = {
@@ -417,7 +423,7 @@ _FIRST: dict[str, Callable[[Figures, Figures, list[str]], list[str]]] = {
     "runoffs": _first_by_runoffs,
     "strengths": _first_by_roots,
     "totals": lambda _, step, options: _best(
-        {key: _amount(step["totals"][key]) for key in options}
+        {key: exact_amount(step["totals"][key]) for key in options}
     ),
 }
 
@@ -487,7 +493,7 @@ def _step(count: Figures, name: str) -> dict[str, Any]:
     return found
 
 
-def _amount(given: Any) -> Fraction:
+def exact_amount(given: Any) -> Fraction:
     """Read a stored figure: a whole number, digits, or numerator and denominator."""
     if isinstance(given, (list, tuple)):
         return Fraction(int(given[0]), int(given[1]))
@@ -507,7 +513,7 @@ def _number(amount: Fraction) -> str:
 
 def written_amount(given: Any) -> str:
     """Write a stored figure for people, exactly."""
-    return _number(_amount(given))
+    return _number(exact_amount(given))
 
 
 def _quoted(key: str, titles: Titles) -> str:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from governance import community_rules, following, permissions, results, voting
+from governance import community_rules, explaining, following, permissions, results, voting
 from governance.ballot_forms import BallotForm, ballot_form
 from governance.delegation_views import delegation_context
 from governance.models import Ballot, Membership, Poll
@@ -44,6 +44,7 @@ def poll_panel(
     """
     now = timezone.now()
     rule = Rule.from_dict(poll.rule)
+    decided = community_rules.rule_of(poll.community, poll.kind)
     votes = poll.electorate_weight if poll.has_opened else votes_now(poll.community_id, rule)
     is_open = poll.accepts_ballots_at(now)
     context: dict[str, Any] = {
@@ -54,12 +55,14 @@ def poll_panel(
         "options": _options(poll, rule),
         "period_words": duration(max(round(poll.period.total_seconds() / 60), 1)),
         "is_secret": rule.secrecy == "secret",
-        "rule_is_decided": community_rules.rule_of(poll.community, poll.kind) is not None,
+        "rule_is_decided": decided == rule,
+        "rule_has_changed": decided not in {None, rule},
         "can_vote": poll.has_opened and permissions.can_vote(request.user, poll),
         "can_manage": permissions.can_manage(request.user, poll, membership),
         "takes_ballots": is_open,
         "refresh_in": _refresh_in(poll, now),
         "own": None,
+        "concerned": _concerned(poll, membership),
         **delegation_context(poll, request.user),
     }
     if context["can_manage"] and is_open:
@@ -79,11 +82,30 @@ def own_words(poll: Poll, content: Any) -> str:
     return words[:1].upper() + words[1:] if words else "Blank"
 
 
+def outcome_words(poll: Poll) -> str:
+    """Say what won a closed poll among options; nothing of any other."""
+    if not poll.options or not poll.tally:
+        return ""
+    titles = {option["key"]: option["title"] for option in poll.options}
+    return explaining.outcome_sentence(Rule.from_dict(poll.rule), poll.tally, titles)
+
+
 def _options(poll: Poll, rule: Rule) -> list[dict[str, str]]:
     if not rule.has_options:
         return []
     letters = results.marks(poll.options)
     return [{**option, "mark": letters[option["key"]]} for option in poll.options]
+
+
+def _concerned(poll: Poll, reader: Membership | None) -> Membership | None:
+    """Return whom a poll about a steward is about; members are named to members alone."""
+    if poll.kind != community_rules.STEWARD_CHANGE:
+        return None
+    places = Membership.objects.filter(community=poll.community_id).select_related("user")
+    if reader is None:
+        places = places.filter(role=Membership.Role.STEWARD)
+    # The subject's key is that of the membership, and the role to come.
+    return places.filter(pk=poll.subject_key.partition(":")[0]).first()
 
 
 def _own(
@@ -152,6 +174,6 @@ def _refresh_in(poll: Poll, now: datetime) -> int | None:
 
 def _motion_url(poll: Poll) -> str:
     try:
-        return f"{reverse('motion_list', args=[poll.community.slug])}?poll={poll.pk}"
+        return f"{reverse('motion_list', args=[poll.community.slug])}?poll={poll.pk}#move-title"
     except NoReverseMatch:
         return ""

@@ -10,14 +10,24 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import community_rules, outcomes, permissions, polling, signing, voting
+from governance import (
+    community_rules,
+    outcomes,
+    permissions,
+    polling,
+    rule_setting,
+    signing,
+    voting,
+)
 from governance.ballot_forms import BallotForm, ballot_form
+from governance.canonical import digest
 from governance.errors import RuleViolation
 from governance.forms import AnnounceForm, PollForm, ReasonForm, poll_initial
 from governance.models import Ballot, Community, Poll, User
-from governance.poll_panel import own_words, poll_panel
+from governance.poll_panel import outcome_words, own_words, poll_panel
 from governance.rules import Rule
 from governance.shapes import RuleForm, rule_terms, votes_now
+from governance.stewardship_views import NOBODY
 from governance.web import community_context, page, paginate
 
 Status = Poll.Status
@@ -33,9 +43,11 @@ def poll_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Show what is being decided and what was."""
     context = community_context(request, slug)
     community: Community = context["community"]
-    polls = Poll.objects.filter(community=community).for_list(request.user)
+    polls = paginate(request, Poll.objects.filter(community=community).for_list(request.user))
+    for poll in polls:
+        poll.result_words = outcome_words(poll)
     context |= {
-        "polls": paginate(request, polls),
+        "polls": polls,
         "is_steward": permissions.is_steward(request.user, community.pk),
     }
     return page(request, "governance/poll_list.html", "polls", context)
@@ -103,10 +115,14 @@ def poll_edit(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 def poll_rule(request: HttpRequest, slug: str) -> HttpResponse:
     """Say in words what the rule chosen in a form means for this community now."""
     context = community_context(request, slug)
+    community: Community = context["community"]
+    free = "free" in request.GET
     known = {kind.name for kind in outcomes.kinds()}
     kind = request.GET.get("kind", "")
-    terms = rule_terms(context["community"], kind if kind in known else community_rules.QUESTION)
-    context |= _in_words(RuleForm(request.GET, **terms), context["community"])
+    if kind not in known:
+        kind = community_rules.DEFAULT if free else community_rules.QUESTION
+    form = RuleForm(request.GET, **rule_terms(community, kind, free=free))
+    context |= _in_words(form, community, whole=free)
     return page(request, "governance/poll_rule.html", "rule-words", context)
 
 
@@ -268,7 +284,7 @@ def _poll_form(
     if request.method != "POST":
         return PollForm(initial=initial, options=options, **terms), AnnounceForm()
     shown = len({name for name in request.POST if name.startswith("option-text-")})
-    act = request.POST.get("do", "open")
+    act = "show" if "show" in request.POST else request.POST.get("do", "open")
     if act in {"more", "show"}:
         more = PollForm.SPARE_OPTIONS if act == "more" else 0
         filled = {**initial, **request.POST.dict()}
@@ -287,17 +303,22 @@ def _form_context(
     return {"form": form, "when": when, "kind": kind, **_in_words(asked, community)}
 
 
-def _in_words(form: RuleForm, community: Community) -> dict[str, Any]:
-    """Say what the rule in a form means; nothing while the form does not make one."""
+def _in_words(form: RuleForm, community: Community, *, whole: bool = False) -> dict[str, Any]:
+    """Say what the rule in a form means; nothing while the form does not make one.
+
+    The `whole` rule is said with what a poll says elsewhere: its phases, and who sees the ballots.
+    """
     rule: Rule | None = form.start
     if form.is_bound:
         form.is_valid()
         rule = form.cleaned_data.get("rule")
-    votes = votes_now(community.pk, rule) if rule is not None else 0
-    return {
-        "sentences": rule.sentences(votes) if rule is not None and votes else [],
-        "problems": list(form.non_field_errors()) if form.is_bound else [],
-    }
+    if rule is None:
+        return {"problems": list(form.non_field_errors())}
+    votes = votes_now(community.pk, rule)
+    if not votes:
+        return {"problems": [NOBODY]}
+    sentences = rule_setting.sentences(rule, votes) if whole else rule.sentences(votes)
+    return {"sentences": sentences, "seen": digest(rule.to_dict())}
 
 
 def _begin(actor: User, community: Community, form: PollForm, when: AnnounceForm, act: str) -> Poll:

@@ -4,12 +4,14 @@ Nothing is counted again: the tally holds every figure, and this module only giv
 marks and figures their places. A mark is a letter, so that no table depends on colour.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from governance import charts, explaining
-from governance.explaining import written_amount
+from governance.explaining import exact_amount, written_amount
 from governance.rules import METHOD_NAMES, STATUS_QUO, Rule
 from governance.tally import percent
 
@@ -20,6 +22,9 @@ _STATES = {"won": ("▲", "won"), "lost": ("▽", "lost"), "drawn": ("=", "drawn
 
 Options = Sequence[Mapping[str, str]]
 Named = dict[str, dict[str, str]]
+Steps = Mapping[str, Any]
+Row = Sequence[object]
+Table = dict[str, Any]
 
 
 def marks(options: Options) -> dict[str, str]:
@@ -66,15 +71,17 @@ def result_of(rule: Rule, tally: Mapping[str, Any], options: Options) -> dict[st
         return shown
     steps = {step["step"]: step for step in count["steps"]}
     shown |= {
+        # Where sums decide, their table stands in that order; a runoff may end otherwise.
+        "shows_order": rule.method == "star" or rule.is_ranked,
+        "counts_duels": rule.method == "star" or (rule.is_ranked and rule.method != "irv"),
         "ranking": [[named[key] for key in tier] for tier in count["ranking"]],
         "matrix": _matrix(count, named),
-        "tie_break": [named[key] for key in count["tie_break"] or []],
-        "totals": _totals(steps, named),
-        "runoffs": _runoffs(steps, named),
-        "defeats": _defeats(steps, named),
-        "records": _records(steps, named),
-        "paths": _paths(steps, named),
-        "pairs": _pairs(steps, named),
+        "ties": _ties(count, steps, named),
+        "tables": [
+            table
+            for made in (_totals, _runoffs, _paths, _pairs, _defeats, _records)
+            if (table := made(rule.method, steps, named))
+        ],
     }
     if "universes" in steps:
         shown |= _rounds(count, steps["universes"], named)
@@ -85,12 +92,7 @@ def result_of(rule: Rule, tally: Mapping[str, Any], options: Options) -> dict[st
 
 
 def _between(rule: Rule, tally: Mapping[str, Any]) -> dict[str, Any]:
-    share = rule.quorum_share if rule.quorum in {"approval", "participation"} else None
     return {
-        "threshold_reached": tally["decided"] > 0 and tally["yes"] >= tally["yes_needed"],
-        "quorum_reached": tally["quorum_counted"] >= tally["quorum_needed"],
-        "yes_share": percent(tally["yes"], tally["base_count"], edge=rule.threshold),
-        "quorum_share": percent(tally["quorum_counted"], tally["electorate"], edge=share),
         # The square root is no share; its mark stands at the exact count that it asks for.
         "chart_quorum": None
         if rule.quorum == "none"
@@ -150,83 +152,156 @@ def _matrix(count: Mapping[str, Any], named: Named) -> dict[str, Any] | None:
     return {"heads": [named[key] for key in keys], "rows": rows}
 
 
-def _totals(steps: Mapping[str, Any], named: Named) -> list[dict[str, Any]]:
-    if "strengths" in steps:
-        rows = [
-            {
-                **named[key],
-                "amount": given["text"],
-                "about": written_amount([given["thousandths"], 1000]),
-            }
-            for key, given in steps["strengths"]["strengths"].items()
-        ]
-        return sorted(rows, key=lambda row: -Fraction(row["about"]))
-    if "totals" not in steps:
-        return []
-    totals = {
-        key: Fraction(*map(int, total)) if isinstance(total, list) else Fraction(int(total))
-        for key, total in steps["totals"]["totals"].items()
+def _table(name: str, title: str, heads: Mapping[str, bool], rows: Iterable[Row]) -> Table:
+    """Lay out a table.
+
+    Args:
+        name: its own on the page.
+        title: for people.
+        heads: the columns, and whether each holds numbers.
+        rows: of each column an amount, words, or options with what stands between them.
+    """
+    laid: list[list[dict[str, Any]]] = []
+    for row in rows:
+        laid.append([])
+        for (head, is_number), given in zip(heads.items(), row, strict=True):
+            between, options = given if isinstance(given, tuple) else ("", [])
+            laid[-1].append(
+                {
+                    "label": head,
+                    "is_number": is_number,
+                    "options": options,
+                    "between": between,
+                    "text": "" if options else "none" if isinstance(given, tuple) else given,
+                }
+            )
+    words = [head for head, is_number in heads.items() if not is_number]
+    return {
+        "name": name,
+        "title": title,
+        "heads": heads,
+        "rows": laid[:MOST_ROWS],
+        # A phone shows a row as a card where words stand in more than one column.
+        "is_wide": len(words) > 1,
     }
-    return [
-        {**named[key], "amount": written_amount(steps["totals"]["totals"][key])}
-        for key in sorted(totals, key=lambda key: -totals[key])
-    ]
 
 
-def _runoffs(steps: Mapping[str, Any], named: Named) -> list[dict[str, Any]]:
-    return [
-        {
-            "finalists": [
-                {**named[key], "votes": runoff["votes"][key]} for key in runoff["finalists"]
-            ],
-            "elected": [named[key] for key in runoff["elected"]],
-        }
-        for runoff in steps.get("runoffs", {}).get("runoffs", [])[:MOST_ROWS]
-    ]
+def _totals(method: str, steps: Steps, named: Named) -> Table | None:
+    title = {"approval": "Approvals", "quadratic": "Votes", "weighted": "Votes"}
+    if "strengths" in steps:
+        given = steps["strengths"]["strengths"]
+        rows = [
+            ((",", [named[key]]), one["text"], written_amount([one["thousandths"], 1000]))
+            for key, one in sorted(given.items(), key=lambda item: -int(item[1]["thousandths"]))
+        ]
+        return _table("totals", title[method], {"Option": False, "Sum": True, "About": True}, rows)
+    if "totals" not in steps:
+        return None
+    totals = steps["totals"]["totals"]
+    ordered = sorted(totals, key=lambda key: -exact_amount(totals[key]))
+    return _table(
+        "totals",
+        title.get(method, "Points"),
+        {"Option": False, "Sum": True},
+        [((",", [named[key]]), written_amount(totals[key])) for key in ordered],
+    )
 
 
-def _defeats(steps: Mapping[str, Any], named: Named) -> list[dict[str, Any]]:
-    defeats = steps.get("worst_defeats", {}).get("defeats", {})
-    return [
-        {**named[key], "votes": given["votes"], "by": [named[by] for by in given["by"]]}
-        for key, given in sorted(defeats.items(), key=lambda item: item[1]["votes"])
-    ]
-
-
-def _records(steps: Mapping[str, Any], named: Named) -> list[dict[str, Any]]:
-    records = steps.get("duels", {}).get("records", {})
+def _runoffs(_: str, steps: Steps, named: Named) -> Table | None:
+    if "runoffs" not in steps:
+        return None
     rows = [
-        {**named[key], **given, "net": given["wins"] - given["losses"]}
-        for key, given in records.items()
+        (
+            (" against ", [named[key] for key in runoff["finalists"]]),
+            " to ".join(str(runoff["votes"][key]) for key in runoff["finalists"]),
+            (", ", [named[key] for key in runoff["elected"]]),
+        )
+        for runoff in steps["runoffs"]["runoffs"]
     ]
-    return sorted(rows, key=lambda row: -row["net"])
+    heads = {"Finalists": False, "More points from": False, "Goes on": False}
+    return _table("runoffs", "Runoff", heads, rows)
 
 
-def _paths(steps: Mapping[str, Any], named: Named) -> list[dict[str, Any]]:
-    return [
-        {
-            "start": named[path["from"]],
-            "end": named[path["to"]],
-            "strength": path["strength"],
-            "stops": [named[stop] for stop in path["path"]],
-            "strength_back": path["strength_back"],
-            "stops_back": [named[stop] for stop in path["path_back"]],
-        }
-        for path in steps.get("paths_of_the_winners", {}).get("paths", [])[:MOST_ROWS]
+def _defeats(_: str, steps: Steps, named: Named) -> Table | None:
+    if "worst_defeats" not in steps:
+        return None
+    defeats = sorted(steps["worst_defeats"]["defeats"].items(), key=lambda item: item[1]["votes"])
+    rows = [
+        ((",", [named[key]]), one["votes"], (", ", [named[by] for by in one["by"]]))
+        for key, one in defeats
     ]
+    heads = {"Option": False, "Votes against it": True, "For": False}
+    return _table("defeats", "Worst defeats, the mildest first", heads, rows)
 
 
-def _pairs(steps: Mapping[str, Any], named: Named) -> list[dict[str, Any]]:
+def _records(_: str, steps: Steps, named: Named) -> Table | None:
+    if "duels" not in steps:
+        return None
+    records = steps["duels"]["records"]
+    ordered = sorted(records, key=lambda key: records[key]["losses"] - records[key]["wins"])
+    rows = [
+        ((",", [named[key]]), *(records[key][part] for part in ("wins", "losses", "ties")))
+        for key in ordered
+    ]
+    heads = {"Option": False, "Won": True, "Lost": True, "Drawn": True}
+    return _table("records", "Duels won and lost", heads, rows)
+
+
+def _paths(_: str, steps: Steps, named: Named) -> Table | None:
+    if "paths_of_the_winners" not in steps:
+        return None
+    rows = [
+        (
+            (" to ", [named[path["from"]], named[path["to"]]]),
+            path["strength"],
+            (" → ", [_mark(named[stop]) for stop in path["path"]]),
+            path["strength_back"],
+            (" → ", [_mark(named[stop]) for stop in path["path_back"]]),
+        )
+        for path in steps["paths_of_the_winners"]["paths"]
+    ]
+    heads = {"Chain": False, "Strength": True, "Way": False, "Back": True, "Way back": False}
+    return _table("paths", "Strongest chains of victories", heads, rows)
+
+
+def _pairs(_: str, steps: Steps, named: Named) -> Table | None:
+    if "pairs" not in steps:
+        return None
     words = {"locked": "locked", "skipped": "skipped: contradicts what is locked"}
-    return [
-        {
-            "winner": named[pair["winner"]],
-            "loser": named[pair["loser"]],
-            "strength": pair["strength"],
-            "state": words.get(pair["state"], "depends on the order of equal victories"),
-        }
-        for pair in steps.get("pairs", {}).get("pairs", [])[:MOST_ROWS]
+    rows = [
+        (
+            (" over ", [named[pair["winner"]], named[pair["loser"]]]),
+            pair["strength"],
+            words.get(pair["state"], "depends on the order of equal victories"),
+        )
+        for pair in steps["pairs"]["pairs"]
     ]
+    heads = {"Victory": False, "Votes": True, "Then": False}
+    return _table("pairs", "Victories, the strongest first", heads, rows)
+
+
+def _mark(option: dict[str, str]) -> dict[str, str]:
+    """Return an option whose mark alone is shown."""
+    return {**option, "title": ""}
+
+
+def _ties(count: Mapping[str, Any], steps: Steps, named: Named) -> dict[str, Any] | None:
+    """Return what a reader needs to draw the lot again; None where ties are reported."""
+    if count["tie_break"] is None:
+        return None
+    tied = explaining.tied_first(count)
+    lot = steps.get("lot", {"options": sorted(count["options"]), "draws": []})
+    draws = []
+    for number, draw in enumerate(lot["draws"]):
+        ranked = sorted(zip(draw["places"], lot["options"], strict=True))
+        tiers = [[named[key] for _, key in tier] for _, tier in groupby(ranked, itemgetter(0))]
+        draws.append({**draw, "number": number, "tiers": tiers})
+    return {
+        "tied": [named[key] for key in tied] if len(tied) > 1 else [],
+        "order": [named[key] for key in count["tie_break"]],
+        "keys": lot["options"],
+        "draws": draws[:MOST_ROWS],
+    }
 
 
 def _rounds(count: Mapping[str, Any], universes: Mapping[str, Any], named: Named) -> dict[str, Any]:
@@ -238,9 +313,7 @@ def _rounds(count: Mapping[str, Any], universes: Mapping[str, Any], named: Named
         remaining = len(step["remaining"])
         titles.append(f"Round {number}" if is_one_way else f"{remaining} left")
         leaving = {key for gone in step["eliminated"] for key in gone}
-        ordered = sorted(
-            step["remaining"], key=lambda key: -Fraction(*map(int, step["votes"][key]))
-        )
+        ordered = sorted(step["remaining"], key=lambda key: -exact_amount(step["votes"][key]))
         last = remaining - len(leaving) == 1 and is_one_way
         drawn.append(
             (
@@ -249,7 +322,7 @@ def _rounds(count: Mapping[str, Any], universes: Mapping[str, Any], named: Named
                     (
                         named[key]["mark"],
                         written_amount(step["votes"][key]),
-                        Fraction(*map(int, step["votes"][key])),
+                        exact_amount(step["votes"][key]),
                         "goes" if key in leaving else "elected" if last else "stays",
                     )
                     for key in ordered

@@ -44,15 +44,15 @@ METHOD_NAMES = {
     "yes_no": "yes or no",
     "approval": "approval",
     "score": "score voting",
-    "star": "score voting, then a runoff (STAR)",
+    "star": "score voting with a runoff (STAR)",
     "irv": "instant runoff",
-    "schulze-wv": "Schulze, by winning votes",
-    "schulze-margins": "Schulze, by margins",
+    "schulze-wv": "Schulze by winning votes",
+    "schulze-margins": "Schulze by margins",
     "ranked-pairs": "ranked pairs",
     "minimax": "minimax",
     "copeland": "Copeland",
     "quadratic": "quadratic voting",
-    "weighted": "one vote, split at will",
+    "weighted": "one vote split at will",
 }
 
 
@@ -247,11 +247,11 @@ class Rule:
         if self.membership_days:
             noun = "day" if self.membership_days == 1 else "days"
             said.append(
-                f"Entitled are those who were members for {self.membership_days} {noun} when it "
-                "opens."
+                f"Only those may vote who have been members for {self.membership_days} {noun} when "
+                "it opens."
             )
         if self.verified_email:
-            said.append("Entitled are only members with a verified e-mail address.")
+            said.append("Only members with a verified e-mail address may vote.")
         if self.extension:
             said.append(
                 f"If the outcome flips in the last {duration(self.extension)}, the poll stays "

@@ -424,12 +424,16 @@ def _written(share: Fraction) -> str:
     return f"{share.numerator}/{share.denominator}"
 
 
-def rule_terms(community: Community, kind: str) -> dict[str, Any]:
-    """Return what a RuleForm needs to ask for the rule of a new poll of this kind."""
+def rule_terms(community: Community, kind: str, *, free: bool = False) -> dict[str, Any]:
+    """Return what a RuleForm needs to ask for the rule of a new poll of this kind.
+
+    Where it is `free`, a rule is chosen for all such polls, or as the default; none binds then.
+    """
+    is_default = kind == community_rules.DEFAULT
     return {
         "rule": community_rules.rule_for(community, kind),
-        "is_decided": community_rules.rule_of(community, kind) is not None,
-        "takes_options": outcomes.kind_named(kind).takes_options,
+        "is_decided": not free and community_rules.rule_of(community, kind) is not None,
+        "takes_options": not is_default and outcomes.kind_named(kind).takes_options,
     }
 
 

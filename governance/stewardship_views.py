@@ -27,11 +27,12 @@ from governance.forms import (
 )
 from governance.models import Community, Membership, Motion, Poll, User
 from governance.rules import Rule
-from governance.shapes import RuleForm, votes_now
-from governance.web import community_context, page
+from governance.shapes import RuleForm, rule_terms, votes_now
+from governance.web import community_context, page, person_of
 
 PAGE_SIZE = 25
 MOST_OFFERED = 100
+NOBODY = "By this rule nobody could vote now."
 
 
 # --- motions --------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def motion_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Show members what their stewards move and decided, and let stewards move."""
     context = community_context(request, slug)
     community: Community = context["community"]
-    person = _person(request)
+    person = person_of(request)
     about = request.POST.get("about", "") if request.method == "POST" else ""
     context |= _motion_forms(request, community, person, about)
     form = context[f"{about}_form"] if about in {"poll", "steward"} else None
@@ -77,7 +78,7 @@ def motion_decide(request: HttpRequest, slug: str, pk: int, act: str) -> HttpRes
         raise Http404
     verb, done = verbs[act]
     try:
-        verb(motion_id=motion.pk, actor=_person(request))
+        verb(motion_id=motion.pk, actor=person_of(request))
     except RuleViolation as error:
         messages.error(request, str(error))
     else:
@@ -172,11 +173,7 @@ def rule_detail(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
         raise Http404 from error
     given = request.POST if request.method == "POST" else None
     act = request.POST.get("act", "")
-    form = RuleForm(
-        given,
-        rule=community_rules.rule_for(community, key),
-        takes_options=rule_setting.takes_options(key),
-    )
+    form = RuleForm(given, **rule_terms(community, key, free=True))
     proposal = RuleProposalForm(given if act in {"propose", "unset"} else None)
     members = community_rules.members_of(community.pk)
     is_small = members <= settings.SMALL_COMMUNITY
@@ -187,7 +184,7 @@ def rule_detail(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
                 return redirect(_propose_rule(request, community, key, rule, proposal))
             if act in {"set", "unset_now"}:
                 rule_setting.change_rule(
-                    community_id=community.pk, actor=_person(request), kind=key, rule=rule
+                    community_id=community.pk, actor=person_of(request), kind=key, rule=rule
                 )
                 messages.success(request, "The rule is set. It holds for polls drafted from now.")
                 return redirect("community_rules", slug)
@@ -205,6 +202,7 @@ def rule_detail(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
         "members": members,
         "is_set": key in community.rules,
         "sentences": _sentences(community, meant) if meant else [],
+        "problems": [NOBODY] if meant else [],
     }
     status = 422 if form.errors or proposal.errors else 200
     return page(request, "governance/community_rule.html", "rule-form", context, status=status)
@@ -215,7 +213,7 @@ def _propose_rule(
 ) -> Poll:
     poll = rule_setting.propose_rule_change(
         community_id=community.pk,
-        actor=_person(request),
+        actor=person_of(request),
         kind=kind,
         rule=rule,
         reason=form.cleaned_data["reason"],
@@ -269,7 +267,7 @@ def steward_change(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         try:
             poll = stewardship.propose_steward_change(
                 community_id=community.pk,
-                actor=_person(request),
+                actor=person_of(request),
                 membership_id=subject.pk,
                 role=form.cleaned_data["role"],
                 reason=form.cleaned_data["reason"],
@@ -291,10 +289,3 @@ def steward_change(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     }
     status = 422 if form.errors else 200
     return page(request, "governance/steward_change.html", "steward-form", context, status=status)
-
-
-def _person(request: HttpRequest) -> User:
-    user = request.user
-    if not isinstance(user, User):  # pragma: no cover - login_required stands before
-        raise Http404
-    return user

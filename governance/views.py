@@ -11,11 +11,11 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import membership, permissions, tokens
+from governance import community_rules, membership, permissions, tokens
 from governance.errors import RuleViolation
 from governance.forms import CommunityForm, CommunitySettingsForm, InvitationForm, RoleForm
 from governance.models import Community, Invitation, Membership, Poll, User
-from governance.web import PAGE_SIZE, community_context, page, paginate
+from governance.web import PAGE_SIZE, community_context, page, paginate, person_of
 
 MANY = 12
 _ACTS = {
@@ -56,7 +56,7 @@ def community_create(request: HttpRequest) -> HttpResponse:
     form = CommunityForm(request.POST or None)
     if form.is_valid():
         try:
-            community = membership.create_community(actor=_person(request), **form.cleaned_data)
+            community = membership.create_community(actor=person_of(request), **form.cleaned_data)
         except RuleViolation as error:
             form.add_error(None, str(error))
         else:
@@ -79,7 +79,7 @@ def community_settings(request: HttpRequest, slug: str) -> HttpResponse:
     if form.is_valid():
         try:
             membership.change_community(
-                community_id=community.pk, actor=_person(request), **form.cleaned_data
+                community_id=community.pk, actor=person_of(request), **form.cleaned_data
             )
         except RuleViolation as error:
             form.add_error(None, str(error))
@@ -100,7 +100,7 @@ def community_members(request: HttpRequest, slug: str) -> HttpResponse:
     community: Community = context["community"]
     active = Membership.objects.filter(community=community).active().stewards_first()
     is_steward = permissions.is_steward(request.user, community.pk)
-    context |= {"is_steward": is_steward, "roles": Membership.Role.choices}
+    context["is_steward"] = is_steward
     if context["membership"] is None:
         stewards = active.filter(role=Membership.Role.STEWARD)
         context |= {"members": paginate(request, stewards), "count": active.count()}
@@ -111,6 +111,7 @@ def community_members(request: HttpRequest, slug: str) -> HttpResponse:
         outside = Membership.objects.filter(community=community).stewards_first()
         invitations = Invitation.objects.filter(community=community, expires_at__gt=timezone.now())
         context |= {
+            **_role_terms(person_of(request), community),
             "requests": outside.filter(status=Membership.Status.REQUESTED)[:PAGE_SIZE],
             "suspended": outside.filter(status=Membership.Status.SUSPENDED)[:PAGE_SIZE],
             "invitations": invitations.select_related("created_by").order_by("-pk")[:PAGE_SIZE],
@@ -128,7 +129,7 @@ def member_act(request: HttpRequest, slug: str, pk: int, act: str) -> HttpRespon
         raise Http404
     verb, done = _ACTS[act]
     try:
-        verb(membership_id=subject.pk, actor=_person(request))
+        verb(membership_id=subject.pk, actor=person_of(request))
     except RuleViolation as error:
         messages.error(request, str(error))
     else:
@@ -147,7 +148,7 @@ def member_role(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         return redirect("community_members", slug)
     try:
         changed = membership.change_role(
-            membership_id=subject.pk, actor=_person(request), role=form.cleaned_data["role"]
+            membership_id=subject.pk, actor=person_of(request), role=form.cleaned_data["role"]
         )
     except RuleViolation as error:
         messages.error(request, str(error))
@@ -162,11 +163,11 @@ def community_join(request: HttpRequest, slug: str) -> HttpResponse:
     """Join a community, or ask to."""
     context = community_context(request, slug)
     community: Community = context["community"]
-    own = Membership.objects.filter(community=community, user=_person(request)).first()
+    own = Membership.objects.filter(community=community, user=person_of(request)).first()
     context |= {"own": own, "refusal": ""}
     if request.method == "POST":
         try:
-            joined = membership.join(community_id=community.pk, actor=_person(request))
+            joined = membership.join(community_id=community.pk, actor=person_of(request))
         except RuleViolation as error:
             context["refusal"] = str(error)
         else:
@@ -182,10 +183,10 @@ def community_leave(request: HttpRequest, slug: str) -> HttpResponse:
     """Leave a community, or take back the request to join it."""
     # Someone who asked to join a community that has become private may still take that back.
     community = get_object_or_404(
-        Community.objects.filter(memberships__user=_person(request)), slug=slug
+        Community.objects.filter(memberships__user=person_of(request)), slug=slug
     )
     try:
-        membership.leave(community_id=community.pk, actor=_person(request))
+        membership.leave(community_id=community.pk, actor=person_of(request))
     except RuleViolation as error:
         messages.error(request, str(error))
         return redirect("home")
@@ -204,7 +205,7 @@ def invitation_create(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("community_members", slug)
     try:
         membership.invite(
-            community_id=community.pk, actor=_person(request), days=form.cleaned_data["days"]
+            community_id=community.pk, actor=person_of(request), days=form.cleaned_data["days"]
         )
     except RuleViolation as error:
         messages.error(request, str(error))
@@ -220,7 +221,7 @@ def invitation_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     community: Community = community_context(request, slug)["community"]
     invitation = get_object_or_404(Invitation, pk=pk, community=community)
     try:
-        membership.revoke_invitation(invitation_id=invitation.pk, actor=_person(request))
+        membership.revoke_invitation(invitation_id=invitation.pk, actor=person_of(request))
     except RuleViolation as error:
         messages.error(request, str(error))
     else:
@@ -243,7 +244,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     }
     if request.method == "POST":
         try:
-            joined = membership.accept_invitation(token=token, actor=_person(request))
+            joined = membership.accept_invitation(token=token, actor=person_of(request))
         except RuleViolation as error:
             context["refusal"] = str(error)
         else:
@@ -261,7 +262,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def account_token(request: HttpRequest) -> HttpResponse:
     """Make my API token, which this answer shows once, or revoke it."""
-    person = _person(request)
+    person = person_of(request)
     context: dict[str, Any] = {"days": settings.API_TOKEN_DAYS}
     if request.POST.get("act") == "make":
         context["made"] = tokens.make(actor=person)
@@ -276,11 +277,21 @@ def account_token(request: HttpRequest) -> HttpResponse:
 # --- shared by the views --------------------------------------------------------------------------
 
 
-def _person(request: HttpRequest) -> User:
-    user = request.user
-    if not isinstance(user, User):  # pragma: no cover - login_required stands before
-        raise Http404
-    return user
+def _role_terms(steward: User, community: Community) -> dict[str, Any]:
+    """Return which roles a steward gives alone, and what it takes to say who is a steward."""
+    others = membership.other_stewards(community.pk, steward.pk)
+    way = "motion" if others else "alone"
+    if not community_rules.is_small(community.pk):
+        way = "poll"
+    roles = Membership.Role.choices
+    lesser = [(value, label) for value, label in roles if value != Membership.Role.STEWARD]
+    return {
+        "way": way,
+        "roles": roles if way == "alone" else lesser,
+        "lesser_roles": lesser,
+        "may_step_down": others > 0,
+        "small": settings.SMALL_COMMUNITY,
+    }
 
 
 def _membership(request: HttpRequest, slug: str, pk: int) -> Membership:

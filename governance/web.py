@@ -14,10 +14,11 @@ from rest_framework.exceptions import ParseError
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.views import exception_handler
 
 from governance.errors import NotPermitted, RuleViolation
-from governance.models import Community
+from governance.models import Community, User
 from governance.permissions import membership_of
 
 PAGE_SIZE = 25
@@ -54,9 +55,34 @@ def community_context(request: HttpRequest, slug: str) -> dict[str, Any]:
     Raises:
         Http404: there is none, or this person may not read it.
     """
+    community = community_of(request, slug)
+    return {"community": community, "membership": membership_of(request.user, community.pk)}
+
+
+def community_of(request: HttpRequest | Request, slug: str) -> Community:
+    """Fetch a community as the first permission check.
+
+    Raises:
+        Http404: there is none, or this person may not read it.
+    """
+    found: Community = get_object_or_404(Community.objects.visible_to(request.user), slug=slug)
+    return found
+
+
+def person_of(request: HttpRequest | Request) -> User:
+    """Return who asks, where a decorator or the permission classes let nobody else in."""
     user = request.user
-    community = get_object_or_404(Community.objects.visible_to(user), slug=slug)
-    return {"community": community, "membership": membership_of(user, community.pk)}
+    if not isinstance(user, User):
+        raise TypeError("This view lets in someone who is not signed in.")
+    return user
+
+
+def shaped(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+    """Return what was sent to the API in that shape, or answer what is wrong with it."""
+    serializer = shape(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    given: dict[str, Any] = serializer.validated_data
+    return given
 
 
 def paginate(request: HttpRequest, rows: QuerySet[Any], *, by: str = "page") -> Page[Any]:

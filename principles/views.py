@@ -298,6 +298,7 @@ def draft_propose(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     context |= {
         "draft": draft,
         "form": form,
+        "kind": Draft.POLL_KIND,
         "sentences": rule.sentences(votes_now(community.pk, rule))
         if valid or not form.is_bound
         else [],
@@ -306,9 +307,7 @@ def draft_propose(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "in_force": draft.constitution.in_force(),
     }
     status = 422 if form.errors else 200
-    # Only the sentence is renewed while a rule is chosen: what else was typed stays as it is.
-    part = "rule-words" if request.method == "POST" else "propose-form"
-    return page(request, "principles/draft_propose.html", part, context, status=status)
+    return page(request, "principles/draft_propose.html", "propose-form", context, status=status)
 
 
 # --- a draft's principles -------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,6 +17,7 @@ from training_jobs.models import METRICS, Evaluation, Model, Release, Run, Score
 from training_jobs.playground import current_release
 
 MOST_POLLS: Final = 6
+MOST_ANNOUNCED: Final = 3
 MOST_RUNS: Final = 4
 MOST_DRAFTS: Final = 3
 LAST_EVENTS: Final = 7
@@ -51,7 +52,7 @@ def community_overview(community: Community, user: Viewer) -> dict[str, Any]:
     membership = _membership(community, user)
     member = membership if membership and membership.status == Membership.Status.ACTIVE else None
     version = _version_in_force(community)
-    polls = list(_open_polls(community, user)[:MOST_POLLS])
+    polls = _current_polls(community, user)
     trained = _latest_model(community, version)
     evaluation = _latest_evaluation(community)
     stage = _stage(community, version, trained, polls)
@@ -94,14 +95,15 @@ def _version_in_force(community: Community) -> Version | None:
     )
 
 
-def _open_polls(community: Community, user: Viewer) -> QuerySet[Poll]:
-    """Open polls, the nearest deadline first, with `may_vote` and `has_voted` of the person."""
-    polls: QuerySet[Poll] = (
-        Poll.objects.filter(community=community)
-        .for_list(user)
-        .filter(status=Poll.Status.OPEN, closes_at__gt=timezone.now())
-    )
-    return polls
+def _current_polls(community: Community, user: Viewer) -> list[Poll]:
+    """Return open polls, the nearest deadline first, then announced ones, the next to open first.
+
+    With `may_vote` and `has_voted` of the person.
+    """
+    polls = Poll.objects.filter(community=community).for_list(user)
+    opened = polls.filter(status=Poll.Status.OPEN, closes_at__gt=timezone.now())
+    announced = polls.filter(status=Poll.Status.DELIBERATION)
+    return [*opened[:MOST_POLLS], *announced[:MOST_ANNOUNCED]]
 
 
 def _runs(community: Community) -> list[Run]:

@@ -302,7 +302,7 @@ def release_create(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         raise PermissionDenied
     terms = rule_terms(context["community"], releasing.POLL_KIND)
     form = ReleaseForm(request.POST or None, **terms)
-    if form.is_valid():
+    if form.is_valid() and "show" not in request.POST:
         rule: Rule = form.cleaned_data["rule"]
         try:
             release = releasing.propose_release(

@@ -15,8 +15,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from governance import delegating, following
-from governance.models import Community, Delegation, Poll, User
+from governance.models import Delegation, Poll
 from governance.shapes import PersonSerializer
+from governance.web import community_of, person_of, shaped
 
 _LARGEST_KEY = 2**63 - 1
 
@@ -64,19 +65,17 @@ class DelegationListView(ListAPIView[Delegation]):
         """Return mine, but for polls that are over."""
         if getattr(self, "swagger_fake_view", False):
             return Delegation.objects.none()
-        community = _community(self.request, self.kwargs["slug"])
-        return delegating.given_by(_person(self.request), community.pk)
+        community = community_of(self.request, self.kwargs["slug"])
+        return delegating.given_by(person_of(self.request), community.pk)
 
     @extend_schema(request=DelegationGiveSerializer, responses={201: DelegationSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Let my vote go to another member where I cast no ballot."""
-        community = _community(request, slug)
-        shape = DelegationGiveSerializer(data=request.data)
-        shape.is_valid(raise_exception=True)
-        given = shape.validated_data
+        community = community_of(request, slug)
+        given = shaped(DelegationGiveSerializer, request)
         held = delegating.give_delegation(
             community_id=community.pk,
-            delegator=_person(request),
+            delegator=person_of(request),
             delegate_id=given["delegate"],
             topic=given["topic"],
             poll_id=given["poll"],
@@ -92,8 +91,8 @@ class DelegationView(APIView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, pk: int) -> Response:
         """Take it back."""
-        person = _person(request)
-        mine = Delegation.objects.filter(community=_community(request, slug), delegator=person)
+        person = person_of(request)
+        mine = Delegation.objects.filter(community=community_of(request, slug), delegator=person)
         held = get_object_or_404(mine, pk=pk)
         try:
             delegating.take_back(delegation_id=held.pk, delegator=person)
@@ -110,20 +109,8 @@ class WayView(APIView):
     @extend_schema(responses={200: WaySerializer, 204: None})
     def get(self, request: Request, slug: str, pk: int) -> Response:
         """Return through whom my vote would go, or went; 204 where I delegated to nobody."""
-        polls = Poll.objects.filter(community=_community(request, slug))
-        way = following.who_carried(get_object_or_404(polls, pk=pk), _person(request))
+        polls = Poll.objects.filter(community=community_of(request, slug))
+        way = following.who_carried(get_object_or_404(polls, pk=pk), person_of(request))
         if way is None:
             return Response(status=http.HTTP_204_NO_CONTENT)
         return Response(WaySerializer(way).data)
-
-
-def _community(request: Request, slug: str) -> Community:
-    found: Community = get_object_or_404(Community.objects.visible_to(request.user), slug=slug)
-    return found
-
-
-def _person(request: Request) -> User:
-    user = request.user
-    if not isinstance(user, User):
-        raise TypeError("The view's permission classes let someone in who is not signed in.")
-    return user

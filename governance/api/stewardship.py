@@ -13,7 +13,6 @@ from rest_framework.generics import ListAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from governance import (
@@ -25,9 +24,10 @@ from governance import (
     stewardship,
 )
 from governance.errors import BadInput
-from governance.models import Community, Invitation, Membership, Motion, User
+from governance.models import Community, Invitation, Membership, Motion
 from governance.rules import LONGEST_MINUTES, Rule
 from governance.shapes import PersonSerializer, PollSerializer, RuleSerializer, votes_now
+from governance.web import community_of, person_of, shaped
 
 _LARGEST_KEY = 2**63 - 1
 _ACTS = {"second": stewardship.second, "decline": stewardship.decline}
@@ -125,7 +125,7 @@ class MotionListView(ListAPIView[Motion]):
         """Return the community's motions."""
         if getattr(self, "swagger_fake_view", False):
             return Motion.objects.none()
-        community = _community(self.request, self.kwargs["slug"])
+        community = community_of(self.request, self.kwargs["slug"])
         permissions.require(
             permissions.is_member(self.request.user, community.pk),
             "Only members see what stewards move.",
@@ -135,11 +135,11 @@ class MotionListView(ListAPIView[Motion]):
     @extend_schema(request=MotionMoveSerializer, responses={201: MotionSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Move what takes two stewards; it happens when another one seconds it."""
-        community = _community(request, slug)
-        given = _shape(MotionMoveSerializer, request)
+        community = community_of(request, slug)
+        given = shaped(MotionMoveSerializer, request)
         moved = stewardship.move(
             community_id=community.pk,
-            actor=_person(request),
+            actor=person_of(request),
             kind=given["kind"],
             reason=given["reason"],
             poll_id=given["poll"],
@@ -158,8 +158,8 @@ class MotionActView(APIView):
     @extend_schema(request=None, responses=MotionSerializer)
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Second a motion, so that it happens, or decline it."""
-        motion = get_object_or_404(Motion, pk=pk, community=_community(request, slug))
-        decided = _ACTS[self.act](motion_id=motion.pk, actor=_person(request))
+        motion = get_object_or_404(Motion, pk=pk, community=community_of(request, slug))
+        decided = _ACTS[self.act](motion_id=motion.pk, actor=person_of(request))
         return Response(MotionSerializer(decided).data)
 
 
@@ -172,7 +172,7 @@ class RuleListView(APIView):
     @extend_schema(responses=CommunityRuleSerializer(many=True))
     def get(self, request: Request, slug: str) -> Response:
         """Return each kind's rule; the one called `default` is where others have none."""
-        community = _community(request, slug)
+        community = community_of(request, slug)
         kinds = [community_rules.DEFAULT, *(kind.name for kind in outcomes.kinds())]
         return Response([_told(community, kind) for kind in kinds])
 
@@ -185,12 +185,12 @@ class RuleView(APIView):
     @extend_schema(request=RuleChangeSerializer, responses=CommunityRuleSerializer)
     def put(self, request: Request, slug: str, kind: str) -> Response:
         """Set a rule, as a steward of a small community may."""
-        community, key = _community(request, slug), _kind(kind)
+        community, key = community_of(request, slug), _kind(kind)
         changed = rule_setting.change_rule(
             community_id=community.pk,
-            actor=_person(request),
+            actor=person_of(request),
             kind=key,
-            rule=_rule(_shape(RuleChangeSerializer, request)),
+            rule=_rule(shaped(RuleChangeSerializer, request)),
         )
         return Response(_told(changed, key))
 
@@ -203,11 +203,11 @@ class RuleProposalView(APIView):
     @extend_schema(request=RuleProposalSerializer, responses={201: PollSerializer})
     def post(self, request: Request, slug: str, kind: str) -> Response:
         """Put a rule to the vote."""
-        community, key = _community(request, slug), _kind(kind)
-        given = _shape(RuleProposalSerializer, request)
+        community, key = community_of(request, slug), _kind(kind)
+        given = shaped(RuleProposalSerializer, request)
         poll = rule_setting.propose_rule_change(
             community_id=community.pk,
-            actor=_person(request),
+            actor=person_of(request),
             kind=key,
             rule=_rule(given),
             reason=given["reason"],
@@ -224,12 +224,12 @@ class StewardProposalView(APIView):
     @extend_schema(request=StewardProposalSerializer, responses={201: PollSerializer})
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Put to the vote that a member becomes a steward, or is one no more."""
-        community = _community(request, slug)
+        community = community_of(request, slug)
         subject = get_object_or_404(Membership, community=community, pk=pk)
-        given = _shape(StewardProposalSerializer, request)
+        given = shaped(StewardProposalSerializer, request)
         poll = stewardship.propose_steward_change(
             community_id=community.pk,
-            actor=_person(request),
+            actor=person_of(request),
             membership_id=subject.pk,
             role=given["role"],
             reason=given["reason"],
@@ -246,8 +246,8 @@ class InvitationView(APIView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, pk: int) -> Response:
         """Let an invitation expire now."""
-        invitation = get_object_or_404(Invitation, pk=pk, community=_community(request, slug))
-        membership.revoke_invitation(invitation_id=invitation.pk, actor=_person(request))
+        invitation = get_object_or_404(Invitation, pk=pk, community=community_of(request, slug))
+        membership.revoke_invitation(invitation_id=invitation.pk, actor=person_of(request))
         return Response(status=http.HTTP_204_NO_CONTENT)
 
 
@@ -279,22 +279,3 @@ def _kind(name: str) -> str:
 
 def _rule(given: dict[str, Any]) -> Rule | None:
     return None if given["rule"] is None else Rule.from_dict(given["rule"])
-
-
-def _shape(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
-    serializer = shape(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    given: dict[str, Any] = serializer.validated_data
-    return given
-
-
-def _person(request: Request) -> User:
-    user = request.user
-    if not isinstance(user, User):
-        raise TypeError("The view's permission classes let someone in who is not signed in.")
-    return user
-
-
-def _community(request: Request, slug: str) -> Community:
-    found: Community = get_object_or_404(Community.objects.visible_to(request.user), slug=slug)
-    return found

@@ -16,12 +16,12 @@ from rest_framework.generics import ListAPIView
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from governance import membership, permissions, tokens
 from governance.api import serializers as shapes
 from governance.models import Community, Invitation, Membership, User
+from governance.web import community_of, person_of, shaped
 
 _ACTS = {
     "approve": membership.approve_request,
@@ -43,7 +43,7 @@ class TokenView(APIView):
     @extend_schema(request=shapes.TokenRequestSerializer, responses=shapes.TokenSerializer)
     def post(self, request: Request) -> Response:
         """Make the person a token, which ends the one they had."""
-        given = _shape(shapes.TokenRequestSerializer, request)
+        given = shaped(shapes.TokenRequestSerializer, request)
         try:
             person = get_adapter().authenticate(
                 request._request,  # noqa: SLF001 - allauth wants Django's own request
@@ -70,7 +70,7 @@ class MeView(APIView):
     @extend_schema(responses=shapes.MeSerializer)
     def get(self, request: Request) -> Response:
         """Return who I am."""
-        return Response(shapes.MeSerializer(_person(request)).data)
+        return Response(shapes.MeSerializer(person_of(request)).data)
 
 
 # --- communities ----------------------------------------------------------------------------------
@@ -90,8 +90,8 @@ class CommunityListView(ListAPIView[Community]):
     )
     def post(self, request: Request) -> Response:
         """Found a community."""
-        given = _shape(shapes.CommunityCreateSerializer, request)
-        community = membership.create_community(actor=_person(request), **given)
+        given = shaped(shapes.CommunityCreateSerializer, request)
+        community = membership.create_community(actor=person_of(request), **given)
         return Response(_community_data(community.pk), status=http.HTTP_201_CREATED)
 
 
@@ -101,16 +101,16 @@ class CommunityView(APIView):
     @extend_schema(responses=shapes.CommunitySerializer)
     def get(self, request: Request, slug: str) -> Response:
         """Return a community."""
-        return Response(_community_data(_community(request, slug).pk))
+        return Response(_community_data(community_of(request, slug).pk))
 
     @extend_schema(request=shapes.CommunityChangeSerializer, responses=shapes.CommunitySerializer)
     def patch(self, request: Request, slug: str) -> Response:
         """Change a community's purpose, joining or visibility."""
-        community = _community(request, slug)
-        given = _shape(shapes.CommunityChangeSerializer, request)
+        community = community_of(request, slug)
+        given = shaped(shapes.CommunityChangeSerializer, request)
         membership.change_community(
             community_id=community.pk,
-            actor=_person(request),
+            actor=person_of(request),
             purpose=given.get("purpose", community.purpose),
             joining=given.get("joining", community.joining),
             visibility=given.get("visibility", community.visibility),
@@ -126,8 +126,8 @@ class JoinView(APIView):
     @extend_schema(request=None, responses=shapes.MembershipSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """Join a community, or ask to, where stewards decide."""
-        community = _community(request, slug)
-        joined = membership.join(community_id=community.pk, actor=_person(request))
+        community = community_of(request, slug)
+        joined = membership.join(community_id=community.pk, actor=person_of(request))
         return Response(shapes.MembershipSerializer(joined).data)
 
 
@@ -139,7 +139,7 @@ class LeaveView(APIView):
     @extend_schema(request=None, responses=shapes.MembershipSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """Leave a community, or take back the request to join it."""
-        person = _person(request)
+        person = person_of(request)
         community = get_object_or_404(Community.objects.filter(memberships__user=person), slug=slug)
         left = membership.leave(community_id=community.pk, actor=person)
         return Response(shapes.MembershipSerializer(left).data)
@@ -156,7 +156,7 @@ class MemberListView(ListAPIView[Membership]):
         """Return those whom this person may see."""
         if getattr(self, "swagger_fake_view", False):
             return Membership.objects.none()
-        community = _community(self.request, self.kwargs["slug"])
+        community = community_of(self.request, self.kwargs["slug"])
         permissions.require(
             permissions.is_member(self.request.user, community.pk),
             "Only members see who the members are.",
@@ -176,9 +176,9 @@ class MemberRoleView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Give a member another role."""
         subject = _membership(request, slug, pk)
-        given = _shape(shapes.RoleSerializer, request)
+        given = shaped(shapes.RoleSerializer, request)
         changed = membership.change_role(
-            membership_id=subject.pk, actor=_person(request), role=given["role"]
+            membership_id=subject.pk, actor=person_of(request), role=given["role"]
         )
         return Response(shapes.MembershipSerializer(changed).data)
 
@@ -193,7 +193,7 @@ class MemberActView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Approve, decline, suspend or reinstate a person."""
         subject = _membership(request, slug, pk)
-        changed = _ACTS[self.act](membership_id=subject.pk, actor=_person(request))
+        changed = _ACTS[self.act](membership_id=subject.pk, actor=person_of(request))
         return Response(shapes.MembershipSerializer(changed).data)
 
 
@@ -208,7 +208,7 @@ class InvitationListView(ListAPIView[Invitation]):
         """Return those that still hold, the latest first."""
         if getattr(self, "swagger_fake_view", False):
             return Invitation.objects.none()
-        community = _community(self.request, self.kwargs["slug"])
+        community = community_of(self.request, self.kwargs["slug"])
         permissions.require(
             permissions.is_steward(self.request.user, community.pk),
             "Only stewards see the invitations.",
@@ -221,9 +221,9 @@ class InvitationListView(ListAPIView[Invitation]):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Make an invitation; its token is given to whoever may join."""
-        community = _community(request, slug)
-        given = _shape(shapes.InvitationCreateSerializer, request)
-        made = membership.invite(community_id=community.pk, actor=_person(request), **given)
+        community = community_of(request, slug)
+        given = shaped(shapes.InvitationCreateSerializer, request)
+        made = membership.invite(community_id=community.pk, actor=person_of(request), **given)
         return Response(shapes.InvitationSerializer(made).data, status=http.HTTP_201_CREATED)
 
 
@@ -236,34 +236,15 @@ class InvitationAcceptView(APIView):
     def post(self, request: Request, token: str) -> Response:
         """Join by an invitation."""
         get_object_or_404(Invitation, token=token)
-        joined = membership.accept_invitation(token=token, actor=_person(request))
+        joined = membership.accept_invitation(token=token, actor=person_of(request))
         return Response(shapes.MembershipSerializer(joined).data)
 
 
 # --- shared by the views ---------------------------------------------------------------------
 
 
-def _shape(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
-    serializer = shape(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    given: dict[str, Any] = serializer.validated_data
-    return given
-
-
-def _person(request: Request) -> User:
-    user = request.user
-    if not isinstance(user, User):
-        raise TypeError("The view's permission classes let someone in who is not signed in.")
-    return user
-
-
-def _community(request: Request, slug: str) -> Community:
-    found: Community = get_object_or_404(Community.objects.visible_to(request.user), slug=slug)
-    return found
-
-
 def _membership(request: Request, slug: str, pk: int) -> Membership:
-    found: Membership = get_object_or_404(Membership, community=_community(request, slug), pk=pk)
+    found: Membership = get_object_or_404(Membership, community=community_of(request, slug), pk=pk)
     return found
 
 

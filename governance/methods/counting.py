@@ -16,7 +16,7 @@ from governance.methods.condorcet import copeland, minimax, named, schulze
 from governance.methods.locking import ranked_pairs
 from governance.methods.profile import Outcome, Profile
 from governance.methods.runoff import instant_runoff
-from governance.methods.ties import tie_order
+from governance.methods.ties import draw_lot
 from governance.methods.totals import highest, quadratic, star, weighted
 
 _FIND: dict[str, Callable[[Profile], Outcome]] = {
@@ -46,7 +46,7 @@ class Count:
         ranking: all options in tiers, best first; the winners are the first tier. How far a
             method ranks the others stands with the method. Linear where a seed was given.
         pairwise: `pairwise[a][b]` is the weight of the ballots that put a above b.
-        steps: the method's own figures.
+        steps: the method's own figures, and last how the seeded order was drawn.
         tie_break: the seeded order by which ties were broken; None without a seed.
     """
 
@@ -92,14 +92,14 @@ def count(
         method: one of METHODS.
         options: the poll's option keys, one at least.
         ballots: contents as `ballots.check` returns them, each with its weight, at least 1.
-        seed: breaks ties (see `ties.tie_order`); without it they are reported.
+        seed: breaks ties (see `ties.draw_lot`); without it they are reported.
 
     Raises:
         ValueError: there is no such method, the options repeat or are missing, or a ballot is not
             one of this method.
     """
     profile = profiles.read(method, options, ballots)
-    order = None if seed is None else tie_order(profile, seed)
+    order, lot = (None, None) if seed is None else draw_lot(profile, seed)
     found = ranked_pairs(profile, order) if method == "ranked-pairs" else _FIND[method](profile)
     tiers = [[options[option] for option in tier] for tier in found.tiers]
     if order is not None:
@@ -112,6 +112,6 @@ def count(
         winners=tuple(tiers[0]),
         ranking=tuple(tuple(tier) for tier in tiers),
         pairwise=named(profile.options, profile.duels),
-        steps=tuple(found.steps),
+        steps=(*found.steps, *([lot] if lot else [])),
         tie_break=order,
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,12 @@ from governance.methods.profile import Profile, Whole
 
 
 def tie_order(profile: Profile, seed: str) -> tuple[str, ...]:
-    """Return the tie-breaking ranking: ballots drawn by lot, each refining the one before.
+    """Return the tie-breaking ranking alone (see `draw_lot`)."""
+    return draw_lot(profile, seed)[0]
+
+
+def draw_lot(profile: Profile, seed: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the tie-breaking ranking, and how it was drawn: ballots, each refining the one before.
 
     The seed is a text that was fixed before the poll opened and shown after it closed; the order
     depends on it and on which rankings were cast with which weight, never on the order of ballots
@@ -25,6 +31,8 @@ def tie_order(profile: Profile, seed: str) -> tuple[str, ...]:
        t, and split each tier by it, better first.
     3. Sort what is still in one tier by the hexadecimal SHA-256("SEED:OPTION").
 
+    How it was drawn has the sorted options, and of each draw w, t and the ranking drawn.
+
     Source: the random voter's tie-breaking ranking of the candidates (TBRC), Tideman 1987,
         "Independence of clones as a criterion for voting rules", section 5; and Zavist and Tideman
         1989. Departures: a draw that would change nothing is not made; hashes take the place of
@@ -33,22 +41,27 @@ def tie_order(profile: Profile, seed: str) -> tuple[str, ...]:
     order = sorted(range(len(profile.options)), key=profile.options.__getitem__)
     rankings, weights = _rankings(profile, order)
     tiers = [list(range(len(order)))]
+    draws: list[dict[str, Any]] = []
     for draw in count():
         useful = _telling_apart(rankings, tiers)
         if not useful.any():
             break
         rankings, weights = rankings[:, useful], weights[useful]
-        ticket = _lot(f"{seed}:draw {draw}") % int(weights.sum())
+        weight = int(weights.sum())
+        ticket = _lot(f"{seed}:draw {draw}") % weight
         drawn = rankings[:, np.searchsorted(weights.cumsum(), ticket, side="right")].tolist()
+        draws.append({"weight": weight, "ticket": ticket, "places": drawn})
         tiers = [
             [option for option in tier if drawn[option] == place]
             for tier in tiers
             for place in sorted({drawn[option] for option in tier})
         ]
-    keys = [[profile.options[order[option]] for option in tier] for tier in tiers]
-    return tuple(
+    options = [profile.options[option] for option in order]
+    keys = [[options[option] for option in tier] for tier in tiers]
+    ranking = tuple(
         key for tier in keys for key in sorted(tier, key=lambda key: _lot(f"{seed}:{key}"))
     )
+    return ranking, {"step": "lot", "options": options, "draws": draws}
 
 
 def _lot(text: str) -> int:

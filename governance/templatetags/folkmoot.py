@@ -23,7 +23,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince, timeuntil
 from markdown_it import MarkdownIt
@@ -117,6 +117,30 @@ def figure(value: object, digits: int = 3) -> str:
 def unbroken(text: object) -> str:
     """Return a sentence whose percent signs stay with their numbers."""
     return str(text).replace(" %", f"{NARROW_SPACE}%")
+
+
+@register.filter
+def option_names(options: Any, between: str = ", ") -> SafeString:
+    """Return an option, or several with words between them, as titles behind their marks."""
+    named = [options] if isinstance(options, Mapping) else options
+    return format_html_join(
+        between,
+        '<span class="option"><span class="option-mark"{}>{}</span>{}</span>',
+        (
+            (
+                mark_safe(' aria-hidden="true"') if option["title"] else "",
+                option["mark"],
+                option["title"],
+            )
+            for option in named
+        ),
+    )
+
+
+@register.filter
+def option_tiers(tiers: Iterable[Iterable[Mapping[str, str]]]) -> SafeString:
+    """Return a ranking of options, those of one place joined by a sign of equality."""
+    return format_html_join(", ", "{}", ((option_names(tier, " = "),) for tier in tiers))
 
 
 # --- digests, times, people -----------------------------------------------------------------------

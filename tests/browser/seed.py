@@ -24,9 +24,17 @@ from django.utils import timezone
 
 from feedback import labelling, prompting, review
 from feedback.models import Prompt, Response
-from governance import canonical, membership, polling, voting
+from governance import (
+    canonical,
+    delegating,
+    membership,
+    polling,
+    rule_setting,
+    stewardship,
+    voting,
+)
 from governance.methods.ballots import METHODS, RANKED
-from governance.models import Community, Membership, Poll, User
+from governance.models import Community, Membership, Motion, Poll, User
 from governance.rules import DEFAULT_RULE, METHOD_NAMES, Rule
 from principles import drafting
 from principles.models import Version
@@ -231,6 +239,7 @@ def step_polls(slug: str) -> dict[str, Any]:
         decide(drawn, {nora: [["tea"]], omar: [["coffee"]]})
         secret = choose(community, steward, "approval", title="In secret?", rule=SECRET)
         decide(secret, {person: ["tea"] for person in everyone[:4]})
+        carried = delegate(community, steward, nora, omar, priya)
     with days_ago(0, hours=2):
         standing = {
             method: choose(community, steward, method, days=3)
@@ -256,6 +265,10 @@ def step_polls(slug: str) -> dict[str, Any]:
             poll_id=gone.pk, actor=steward, opens_at=timezone.now() + timedelta(days=1)
         )
         polling.withdraw_poll(poll_id=gone.pk, actor=steward, reason="Nobody knows the steps.")
+        change_role(community, steward, milo, Membership.Role.STEWARD)
+        move_things(community, steward, milo, standing["weighted"], standing["star"])
+        governing = put_to_the_vote(community, steward, priya)
+    priyas = reverse("steward_change", args=[slug, place_of(community, priya).pk])
     pages = [
         ["polls-of-all-kinds", reverse("poll_list", args=[slug]), "steward"],
         ["poll-ask", reverse("poll_create", args=[slug]), "steward"],
@@ -267,12 +280,32 @@ def step_polls(slug: str) -> dict[str, Any]:
         ["poll-secret-cast", hidden.get_absolute_url(), "steward"],
         ["poll-secret-over", secret.get_absolute_url(), "member"],
         ["poll-tied", drawn.get_absolute_url(), "member"],
+        ["poll-carried", carried.get_absolute_url(), "member"],
+        ["poll-steward", governing.get_absolute_url(), "member"],
         ["my-ballots", reverse("my_ballots"), "steward"],
+        ["polls-home", community.get_absolute_url(), "member"],
+        *(
+            [f"polls-{name}-{who}", reverse(name, args=[slug]), who]
+            for name, who in (
+                ("community_members", "steward"),
+                ("community_members", "member"),
+                ("motion_list", "second"),
+                ("motion_list", "member"),
+                ("delegation_list", "member"),
+                ("delegation_list", "voter"),
+                ("community_rules", "steward"),
+                ("transparency", "member"),
+                ("trail", "member"),
+            )
+        ),
+        ["polls-rule", reverse("community_rule", args=[slug, "question"]), "steward"],
+        ["polls-steward-change", priyas, "steward"],
         *([f"ballot-{name}", p.get_absolute_url(), "member"] for name, p in standing.items()),
         *([f"result-{name}", p.get_absolute_url(), "member"] for name, p in closed.items()),
     ]
     return {
         "steward": steward.email,
+        "second": milo.email,
         "member": nora.email,
         "voter": omar.email,
         "home": community.get_absolute_url(),
@@ -327,6 +360,47 @@ def choose(
     )
 
 
+def delegate(community: Community, steward: User, nora: User, omar: User, priya: User) -> Poll:
+    """Let two people vote through a third, and close a poll in which they did."""
+    for person, topic in ((nora, ""), (priya, "question")):
+        delegating.give_delegation(
+            community_id=community.pk, delegator=person, delegate_id=omar.pk, topic=topic
+        )
+    rule = Rule(delegation=True, quorum="participation", quorum_share=Fraction(1, 2))
+    poll = ask(community, steward, "Shall we buy a larger pot?", rule)
+    return decide(poll, {omar: "yes", steward: "no"})
+
+
+def move_things(community: Community, steward: User, second: User, *polls: Poll) -> None:
+    """Leave one motion waiting, and one declined."""
+    for poll in polls:
+        motion = stewardship.move(
+            community_id=community.pk,
+            actor=steward,
+            kind=Motion.Kind.WITHDRAW_POLL,
+            poll_id=poll.pk,
+            reason="The question names a pot that we no longer have.",
+        )
+    stewardship.decline(motion_id=motion.pk, actor=second)
+
+
+def put_to_the_vote(community: Community, steward: User, person: User) -> Poll:
+    """Open a poll about a rule, and one about a steward, which is returned."""
+    week = {"community_id": community.pk, "actor": steward, "period": timedelta(days=7)}
+    rule_setting.propose_rule_change(
+        kind="ratification",
+        rule=Rule(threshold=Fraction(2, 3), strict=False),
+        reason="Our constitution should have more than a bare majority behind it.",
+        **week,
+    )
+    return stewardship.propose_steward_change(
+        membership_id=place_of(community, person).pk,
+        role="steward",
+        reason="She has run the tea house for a year.",
+        **week,
+    )
+
+
 def written(method: str, order: tuple[int, ...]) -> Any:
     """Say an order of the drinks in the words of a method."""
     keys = [KEYS[place] for place in order]
@@ -364,9 +438,14 @@ def found(slug: str, name: str, steward: User, others: list[User]) -> Community:
     return community
 
 
+def place_of(community: Community, person: User) -> Membership:
+    """Find a person's membership."""
+    return Membership.objects.get(community=community, user=person)
+
+
 def change_role(community: Community, steward: User, person: User, role: str) -> None:
     """Give a member another role."""
-    place = Membership.objects.get(community=community, user=person)
+    place = place_of(community, person)
     membership.change_role(membership_id=place.pk, actor=steward, role=role)
 
 

@@ -56,7 +56,7 @@ def wait_for_run(someone):
 def changes_rule(someone, label, value):
     """Change one field of a rule, and wait until the page has said the rule in words again."""
     field = someone.page.get_by_label(label)
-    with someone.page.expect_response(lambda response: response.request.method == "POST"):
+    with someone.page.expect_response(lambda response: "/polls/rule/" in response.url):
         field.fill(value)
         field.press("Tab")
     expect(someone.page.locator("#propose-form .htmx-request")).to_have_count(0)
@@ -147,7 +147,7 @@ def see_it_in_force(ben, poll):
     """The deadline passes, the clock closes the poll, and the page says so by itself."""
     ben.page.goto(poll)
     expect(ben.page.locator("#poll-panel")).to_contain_text("Passed", timeout=DEADLINE)
-    ben.sees("2 of 2 who voted yes or no")
+    ben.sees("Of 2 votes of yes or no, 2 said yes")
     ben.clicks("Constitution")
     ben.sees("declines politely what would hurt somebody")
 

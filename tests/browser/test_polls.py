@@ -211,7 +211,7 @@ def test_the_rule_is_said_while_it_is_chosen(tea, person):
     expect(option(stella, 1)).to_be_hidden()
     stella.page.get_by_role("radio", name=re.compile(r"Ranking \(Schulze\)")).check()
     expect(option(stella, 1)).to_be_visible()
-    expect(stella.page.locator("#rule-words")).to_contain_text("Schulze, by winning votes decides")
+    expect(stella.page.locator("#rule-words")).to_contain_text("Schulze by winning votes decides")
 
 
 @pytest.mark.parametrize("group", range(GROUPS))

@@ -42,6 +42,22 @@ MINIMAL: dict[str, tuple[dict[str, object], str]] = {
     "page_header": ({"title": "Polls"}, "Polls"),
     "pagination": ({"page_obj": Paginator(range(30), 10).page(2)}, "Page 2 of 3"),
     "person": ({"user": SOMEONE}, "scripted"),
+    "option_table": (
+        {
+            "table": {
+                "name": "totals",
+                "title": "Points",
+                "heads": {"Option": False, "Sum": True},
+                "rows": [
+                    [
+                        {"options": [{"mark": "A", "title": "Tea"}], "between": ", "},
+                        {"is_number": True, "text": "12"},
+                    ]
+                ],
+            }
+        },
+        '<td class="number"',
+    ),
     "principle": ({"number": 1, "title": "Honesty", "text": "It *never* lies."}, "<em>never</em>"),
     "progress": ({"label": "Training"}, "<progress"),
     "rule_fields": ({"form": RuleForm()}, 'name="threshold"'),

@@ -2,7 +2,6 @@ import re
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.messages import get_messages
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -20,6 +19,7 @@ from tests.factories.governance import (
     PollFactory,
     UserFactory,
 )
+from tests.governance.pages import said, signed_in
 
 pytestmark = pytest.mark.django_db
 RULE = Rule(delegation=True, quorum="none").to_dict()
@@ -53,15 +53,6 @@ def give(giver, taker, community, **scope):
 
 def url(name, community, **kwargs):
     return reverse(name, kwargs={"slug": community.slug, **kwargs})
-
-
-def signed_in(client, user):
-    client.force_login(user)
-    return client
-
-
-def said(response):
-    return [str(message) for message in get_messages(response.wsgi_request)]
 
 
 def seen(response):

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from hashlib import sha256
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_explain_never_shows_a_key_or_a_name_of_the_program(method):
             ),
         ),
         ("minimax", "That of “Tea” is the mildest: 5 votes, for “Milk”."),
-        ("copeland", "wins 2 duels, loses 1 and draws 0: the best record."),
+        ("copeland", "“Milk” wins 2 duels, loses 1 and draws 0: the best records, equally good."),
         ("copeland", "“Tea”, “Coffee” and “Milk” were tied."),
     ],
 )
@@ -186,20 +187,20 @@ def test_explain_says_why_nothing_was_acceptable():
 @pytest.mark.parametrize(
     ("counts", "parts", "outcome", "words"),
     [
-        ((6, 3, 1), {}, "It passed.", "Of 9 votes of yes or no, 6 said yes, and 5 were needed"),
+        ((6, 3, 1), {}, "It passed.", "Of 9 votes of yes or no, 6 said yes (66.67 %), and 5"),
         ((4, 5, 0), {}, "It was rejected.", "that was not enough"),
         ((0, 0, 6), {"quorum": "none"}, "It was rejected.", "Nobody said yes or no"),
         (
             (3, 0, 0),
             {"quorum": "approval", "quorum_share": Fraction(1, 2)},
             "It failed: the quorum was not reached.",
-            "3 votes said yes, and the quorum asked for 10: it was not reached.",
+            "cast, 3 said yes (15.00 %), and the quorum asked for 10: it was not reached.",
         ),
         (
             (6, 3, 1),
             {"quorum": "participation", "quorum_share": Fraction(1, 2)},
             "It passed.",
-            "10 votes were cast, and the quorum asked for 10: it was reached.",
+            "10 were cast (50.00 %), and the quorum asked for 10: it was reached.",
         ),
     ],
 )
@@ -262,15 +263,42 @@ def test_result_of_lays_out_what_the_tally_holds(method):
             if cell["state"] != "self":
                 assert cell["votes"] == tally["count"]["pairwise"][row["key"]][head["key"]]
     expected = {
-        "irv": "rounds",
-        "schulze-wv": "paths",
-        "schulze-margins": "paths",
-        "ranked-pairs": "pairs",
-        "minimax": "defeats",
-        "copeland": "records",
-    }.get(method, "totals")
-    parts = {"rounds", "paths", "pairs", "defeats", "records", "totals"}
-    assert {part for part in parts if shown.get(part)} == {expected}
+        "irv": [],
+        "star": ["totals", "runoffs"],
+        "schulze-wv": ["paths"],
+        "schulze-margins": ["paths"],
+        "ranked-pairs": ["pairs"],
+        "minimax": ["defeats"],
+        "copeland": ["records"],
+    }.get(method, ["totals"])
+    assert [table["name"] for table in shown["tables"]] == expected
+    assert ("rounds" in shown) is (method == "irv")
+    for table in shown["tables"]:
+        assert all(len(row) == len(table["heads"]) for row in table["rows"])
+
+
+def test_result_of_tells_how_the_lot_was_drawn():
+    by = rule("copeland")
+    tally = counted(by, CYCLE)
+
+    ties = result_of(by, tally, OPTIONS)["ties"]
+
+    assert [option["key"] for option in ties["tied"]] == ["tea", "coffee", "milk"]
+    assert [option["key"] for option in ties["order"]] == tally["count"]["tie_break"]
+    assert ties["keys"] == ["coffee", "milk", STATUS_QUO, "tea"]
+    draw = ties["draws"][0]
+    assert draw["weight"] == 9
+    assert draw["ticket"] == int(sha256(b"a seed:draw 0").hexdigest(), 16) % 9
+    # The three orders as lists of places, sorted: coffee's 3 votes, tea's 4, milk's 2.
+    coffee, tea, milk = CYCLE[1], CYCLE[0], CYCLE[2]
+    first = [content for content, votes in (coffee, tea, milk) for _ in range(votes)]
+    drawn = [[option["key"] for option in tier] for tier in draw["tiers"]]
+    assert drawn == [*first[draw["ticket"]], [STATUS_QUO]]
+
+
+def test_result_of_tells_of_no_lot_where_ties_are_reported():
+    by = rule("copeland", ties="report")
+    assert result_of(by, counted(by, CYCLE, seed=None), OPTIONS)["ties"] is None
 
 
 def test_result_of_places_the_rounds():

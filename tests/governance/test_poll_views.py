@@ -3,7 +3,6 @@ from fractions import Fraction
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,33 +15,9 @@ from tests.factories.governance import (
     PollFactory,
     UserFactory,
 )
+from tests.governance.pages import HTMX, RULE, said, signed_in, url
 
 pytestmark = pytest.mark.django_db
-HTMX = {"HX-Request": "true"}
-RULE = {"threshold": ">1/2", "base": "decided", "quorum": "approval", "quorum_percent": "20"}
-
-
-@pytest.fixture
-def steward():
-    return MembershipFactory(steward=True)
-
-
-@pytest.fixture
-def member(steward):
-    return MembershipFactory(community=steward.community)
-
-
-def signed_in(client, user):
-    client.force_login(user)
-    return client
-
-
-def said(response):
-    return [str(message) for message in get_messages(response.wsgi_request)]
-
-
-def url(name, community, **kwargs):
-    return reverse(name, kwargs={"slug": community.slug, **kwargs})
 
 
 # --- lists and questions --------------------------------------------------------------------------
@@ -139,6 +114,58 @@ def test_poll_rule_says_it_in_words(client, steward):
         whole.content.decode()
     )
     assert "Choose a complete rule" in half.content.decode()
+
+
+def test_poll_rule_says_a_rule_for_all_polls_of_a_kind_whole(client, steward):
+    steward.community.rules = {"": Rule(base="cast").to_dict()}
+    steward.community.save()
+    given = {**RULE, "kind": "rule_change", "free": "1", "deliberation_hours": "48"}
+
+    html = client.get(url("poll_rule", steward.community), given).content.decode()
+
+    rule = Rule()
+    assert "of those who vote yes or no" in html
+    assert f'name="seen" value="{digest(rule.to_dict())}"' in html
+
+
+def test_poll_detail_says_that_an_announced_poll_keeps_its_rule(client, steward):
+    poll = PollFactory(announced=True, community=steward.community)
+    decided = Rule(quorum="none").to_dict()
+
+    same = client.get(poll.get_absolute_url()).content.decode()
+    Community.objects.update(rules={"question": decided})
+    other = client.get(poll.get_absolute_url()).content.decode()
+    Community.objects.update(rules={"question": poll.rule})
+    again = client.get(poll.get_absolute_url()).content.decode()
+
+    assert "keeps the rule under which it was announced" not in same
+    assert "keeps the rule under which it was announced" in " ".join(other.split())
+    assert "The community has decided this rule" not in other
+    assert "The community has decided this rule" in again
+
+
+def test_poll_list_says_what_won(client, steward):
+    poll_of("approval", steward.community, closed=True, ballots={steward.user: ["tea"]})
+
+    html = " ".join(client.get(url("poll_list", steward.community)).content.decode().split())
+
+    assert "“Tea” won.</strong> 1 of 1 voted" in html
+
+
+def test_poll_detail_shows_how_the_lot_decided(client, member):
+    ballots = {UserFactory(): [["tea"], ["coffee"]], UserFactory(): [["coffee"], ["tea"]]}
+    poll = poll_of("irv", member.community, closed=True, ballots=ballots)
+
+    html = client.get(poll.get_absolute_url()).content.decode()
+
+    assert "How the lot decided between those tied" in html
+    for words in (
+        poll.seed,
+        poll.seed_digest,
+        "Draw 0: of 2 votes, ticket",
+        url("transparency", poll.community),
+    ):
+        assert words in html
 
 
 def test_poll_detail_shows_no_standing_before_the_close(client, steward):
@@ -248,8 +275,8 @@ def test_poll_detail_after_the_close_shows_the_result_to_all_and_names_to_member
     for html in (visitor, inside):
         words = " ".join(html.split())
         assert 'class="chart tally"' in html
-        assert "2 of 3 who voted yes or no (66.66 %)" in words or "(66.67 %)" in words
-        assert "3 of 4 (75.00 %)" in words
+        assert "Of 3 votes of yes or no, 2 said yes (66.67 %), and 2 were needed" in words
+        assert "3 of 4 voted (75.00 %)" in words
     assert "Ann Yes" not in visitor
     assert "Bob No" not in visitor
     assert "Ann Yes" in inside
@@ -802,7 +829,7 @@ RESULTS = {
     "yes_no": ("yes", ["How the electorate voted"]),
     "approval": (["tea"], ["Approvals"]),
     "score": ({"tea": 5}, ["Points"]),
-    "star": ({"tea": 5, "coffee": 3}, ["Points", "Runoff:"]),
+    "star": ({"tea": 5, "coffee": 3}, ["Points", "Runoff", "against"]),
     "irv": ([["tea"], ["coffee"]], ["Rounds", "plot-rounds", "✗ goes"]),
     "schulze-wv": ([["tea"], ["coffee"]], ["Strongest chains"]),
     "schulze-margins": ([["tea"], ["coffee"]], ["Strongest chains"]),
@@ -824,8 +851,9 @@ def test_poll_detail_shows_the_result_of_every_method(client, member, method):
     html = response.content.decode()
 
     assert response.status_code == 200
-    for expected in [*words, "Why it came out so", poll.seed, "Passed"]:
+    for expected in [*words, "Why it came out so", "Passed"]:
         assert expected in html
+    assert (poll.seed in html) is (method != "yes_no")
     assert ("Which options could win" in html) is (method != "yes_no")
     assert ("▲" in html) is True
 

@@ -79,7 +79,7 @@ def test_sentences_say_every_edge_before_opening():
 
     for words in (
         "put it above the status quo, that is 83",
-        "Schulze, by winning votes",
+        "Schulze by winning votes",
         "digest is public",
         "one third of those who decide in each known opinion group",
         "7 votes at most with one person",

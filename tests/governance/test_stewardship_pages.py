@@ -1,7 +1,8 @@
 """Pages and API of motions, of a community's rules, and of polls about both."""
 
+import re
+
 import pytest
-from django.contrib.messages import get_messages
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -11,9 +12,9 @@ from governance import community_rules, stewardship
 from governance.models import Community, Invitation, Motion, Poll
 from governance.rules import Rule
 from tests.factories.governance import InvitationFactory, MembershipFactory, PollFactory
+from tests.governance.pages import HTMX, said
 
 pytestmark = pytest.mark.django_db
-HTMX = {"HX-Request": "true"}
 RULE = {"threshold": ">=2/3", "base": "decided", "quorum": "approval", "quorum_percent": "20"}
 OPEN_FOR = {"duration": "3", "unit": "days"}
 
@@ -66,10 +67,6 @@ def api(own=None):
 
 def url(name, own, **kwargs):
     return reverse(name, kwargs={"slug": own.community.slug, **kwargs})
-
-
-def said(response):
-    return [str(message) for message in get_messages(response.wsgi_request)]
 
 
 def move(own, poll, kind="close_early"):
@@ -352,6 +349,69 @@ def test_the_members_page_leads_to_the_poll_and_suspends_no_steward(ann, ben, da
     assert url("member_act", ann, pk=ben.pk, act="suspend") not in as_steward
     assert url("steward_change", ann, pk=ben.pk) in as_member
     assert url("steward_change", ann, pk=dan.pk) not in as_member
+
+
+def offered(client, ann, dan):
+    """List the roles that the members page offers for Dan, and what it says."""
+    html = client.get(url("community_members", ann)).content.decode()
+    menu = html.partition(f'id="role-{dan.pk}"')[2].partition("</select>")[0]
+    words = " ".join(re.sub("<[^>]*>", "", html).split())
+    return re.findall(r'<option value="(\w+)"', menu), words
+
+
+def test_the_members_page_offers_the_only_steward_every_role(ann, dan, as_):
+    roles, words = offered(as_(ann), ann, dan)
+
+    assert roles == ["member", "moderator", "steward"]
+    assert "You are the only steward: you give every role" in words
+    assert "Step down" not in words
+
+
+def test_the_members_page_leads_to_a_motion_where_it_takes_two_stewards(ann, ben, dan, as_):
+    roles, words = offered(as_(ann), ann, dan)
+
+    assert roles == ["member", "moderator"]
+    assert "Who is a steward takes two stewards" in words
+    assert "Step down" in words
+    page = as_(ann).get(url("community_members", ann)).content.decode()
+    assert f'id="role-{ben.pk}"' not in page
+    for own in (ben, dan):
+        assert f"{url('motion_list', ann)}?member={own.pk}#move-title" in page
+
+
+def test_the_members_page_leads_to_a_poll_where_the_community_is_large(ann, ben, dan, large, as_):
+    roles, words = offered(as_(ann), ann, dan)
+
+    assert roles == ["member", "moderator"]
+    assert "With more than 1 members, a poll decides who is a steward" in words
+    page = as_(ann).get(url("community_members", ann)).content.decode()
+    assert "?member=" not in page
+    assert url("steward_change", ann, pk=dan.pk) in page
+
+
+@pytest.mark.parametrize(("name", "field"), [("poll", "poll-poll"), ("member", "steward-member")])
+def test_the_page_of_motions_begins_with_what_the_address_names(ann, ben, poll, as_, name, field):
+    PollFactory.create_batch(2, community=ann.community)
+    key = {"poll": poll.pk, "member": ben.pk}[name]
+
+    html = as_(ann).get(url("motion_list", ann), {name: key}).content.decode()
+
+    assert re.findall(r'<option value="(\w+)" selected>', html)[0] == str(key)
+    before, _, _ = html.partition(f'name="{field}"')
+    assert re.search(r"<details[^>]*\sopen", before[before.rindex("<details") :])
+
+
+def test_a_poll_about_a_steward_shows_members_whom_it_is_about(ann, dan, large, as_, client):
+    PollFactory(
+        community=ann.community,
+        kind="steward_change",
+        title="Make a member a steward",
+        subject_key=f"{dan.pk}:steward",
+    )
+    address = Poll.objects.get().get_absolute_url()
+
+    assert str(dan.user) not in client.get(address).content.decode()
+    assert str(dan.user) in as_(ann).get(address).content.decode()
 
 
 # --- API ------------------------------------------------------------------------------------------

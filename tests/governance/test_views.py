@@ -1,6 +1,5 @@
 import pytest
 from allauth.account.models import EmailAddress
-from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -13,33 +12,9 @@ from tests.factories.governance import (
     PollFactory,
     UserFactory,
 )
+from tests.governance.pages import HTMX, said, signed_in, url
 
 pytestmark = pytest.mark.django_db
-HTMX = {"HX-Request": "true"}
-RULE = {"threshold": ">1/2", "base": "decided", "quorum": "approval", "quorum_percent": "20"}
-
-
-@pytest.fixture
-def steward():
-    return MembershipFactory(steward=True)
-
-
-@pytest.fixture
-def member(steward):
-    return MembershipFactory(community=steward.community)
-
-
-def signed_in(client, user):
-    client.force_login(user)
-    return client
-
-
-def said(response):
-    return [str(message) for message in get_messages(response.wsgi_request)]
-
-
-def url(name, community, **kwargs):
-    return reverse(name, kwargs={"slug": community.slug, **kwargs})
 
 
 # --- home and communities -------------------------------------------------------------------------
@@ -327,7 +302,7 @@ def test_community_members_asks_as_much_for_any_number(
     InvitationFactory.create_batch(count, community=steward.community)
     signed_in(client, steward.user)
 
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(12):
         client.get(url("community_members", steward.community))
 
 

@@ -719,9 +719,11 @@ def test_another_rule_is_said_in_words_on_request(client, moot, draft, headers):
 
 def test_only_the_sentence_is_renewed_while_a_rule_is_chosen(client, moot, draft):
     client.force_login(moot.steward)
+    page = client.get(url("draft_propose", draft.pk))
 
-    response = client.post(url("draft_propose", draft.pk), rule_form(show="1"), headers=PART)
+    response = client.get(url("poll_rule"), rule_form(kind="ratification"), headers=PART)
 
+    assertContains(page, f'hx-get="{url("poll_rule")}"')
     assert response.content.decode().strip().startswith('<div id="rule-words"')
     assertContains(response, f'name="seen" value="{canonical.digest(TWO_THIRDS.to_dict())}"')
     assertNotContains(response, 'name="duration"')

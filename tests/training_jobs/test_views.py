@@ -368,6 +368,17 @@ def test_evaluation_detail_shows_samples_blind_and_veils_harmful_ones(
     assert "B is the trained model" in veil
 
 
+def test_release_create_says_the_rule_again_before_a_poll_opens(as_steward, community, evaluation):
+    address = url("release_create", community, evaluation.pk)
+    form = as_steward.get(address).context["form"]
+    data = {name: form[name].value() for name in form.fields}
+
+    shown = as_steward.post(address, {**data, "threshold": ">=2/3", "show": "1"})
+
+    assert "at least two thirds" in shown.content.decode()
+    assert not Poll.objects.filter(kind="release").exists()
+
+
 def test_release_create_opens_a_poll(as_steward, community, evaluation):
     address = url("release_create", community, evaluation.pk)
     form = as_steward.get(address).context["form"]

@@ -10,7 +10,7 @@ from governance import voting
 from governance.rules import DEFAULT_RULE
 from principles import drafting
 from tests.factories.feedback import ReviewItemFactory
-from tests.factories.governance import MembershipFactory, UserFactory
+from tests.factories.governance import MembershipFactory, PollFactory, UserFactory
 from tests.factories.populated import ask, begin, ratify, soon
 from tests.factories.principles import VersionFactory
 from tests.factories.training_jobs import ModelFactory, RunFactory, frozen_dataset
@@ -51,6 +51,19 @@ def test_overview_of_a_community_that_went_round_the_loop(populated):
         ("Declines harmless requests", ["Before", "After"]),
     ]
     assert found["events"][0].words == "began"
+
+
+def test_overview_shows_announced_polls_after_open_ones(client):
+    community = MembershipFactory().community
+    announced = PollFactory(announced=True, community=community, title="Soon")
+    opened = PollFactory(community=community, title="Now")
+    for over in ({"closed": True}, {"due": True}, {"drafted": True}):
+        PollFactory(community=community, **over)
+
+    found = community_overview(community, AnonymousUser())
+
+    assert found["polls"] == [opened, announced]
+    assert "opens" in home(client, community).partition("Soon")[2]
 
 
 def test_overview_never_shows_how_others_voted(populated):
