@@ -83,6 +83,11 @@ class MembershipQuerySet(ScopedQuerySet):
 class BallotQuerySet(QuerySet[Any]):
     """Ballots; who asks must know that the poll is closed, or the ballot the asker's own."""
 
+    def lock_own(self, poll_id: int, voter_id: int) -> Any:
+        """Return a voter's ballot or None, locked against the urn, which takes the content away."""
+        locked = "SELECT * FROM governance_ballot WHERE poll_id = %s AND voter_id = %s FOR UPDATE"
+        return next(iter(self.raw(locked, [poll_id, voter_id])), None)
+
     def roll_call(self) -> Self:
         """Who voted how, by name; `suspended` says whose membership is suspended by now.
 
@@ -127,6 +132,27 @@ class PollQuerySet(ScopedQuerySet):
         """
         locked = "SELECT * FROM governance_poll WHERE id = %s FOR KEY SHARE"
         for poll in self.raw(locked, [poll_id]):
+            return poll
+        raise self.model.DoesNotExist
+
+    def get_for_elector(self, poll_id: int, user_id: int) -> Any:
+        """Return a poll to one of its electors, for what they do with their ballot.
+
+        The poll cannot close before the transaction ends, as in `get_for_ballot`, and one elector's
+        transactions come one after the other: the row that makes them an elector is locked.
+        Only what casting needs is read, and not the text, which may be long.
+
+        Raises:
+            DoesNotExist: there is no such poll, or the person is not in its electorate.
+        """
+        locked = """
+            SELECT poll.id, poll.community_id, poll.rule, poll.options, poll.voter_salt,
+                   poll.status, poll.standing, poll.opened_at, poll.closes_at, poll.extended_at
+            FROM governance_poll poll JOIN governance_elector elector ON elector.poll_id = poll.id
+            WHERE poll.id = %s AND elector.user_id = %s
+            FOR KEY SHARE OF poll FOR UPDATE OF elector
+        """
+        for poll in self.raw(locked, [poll_id, user_id]):
             return poll
         raise self.model.DoesNotExist
 
