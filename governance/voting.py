@@ -150,9 +150,10 @@ def cast_ballot(*, poll_id: int, voter: User, content: Any, idempotency_key: str
     if rule.secrecy == "roll_call":
         ballot.nonce, ballot.cast_at = secrets.token_hex(16), timezone.now()
         committed = commitment(reference, content, ballot.nonce)
-    kept = [poll.pk, voter.pk, Jsonb(content), ballot.nonce, ballot.cast_at]
+    kept: list[Any] = [poll.pk, voter.pk, Jsonb(content), ballot.nonce, ballot.cast_at]
+    done = [poll.pk, reference, act, committed, idempotency_key]
     with connection.cursor() as cursor:
-        cursor.execute(_KEEP, [*kept, poll.pk, reference, act, committed, idempotency_key])
+        cursor.execute(_KEEP, kept + done)
     return receipt(poll, ballot, recorded=False)
 
 

@@ -212,7 +212,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 # --- Cache --------------------------------------------------------------------------------------
 CACHE_URL = env.text("CACHE_URL", "")
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}
+    "default": {"BACKEND": "config.cache.RedisCache", "LOCATION": CACHE_URL}
     if CACHE_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }

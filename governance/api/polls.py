@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -303,14 +304,14 @@ def _poll(request: Request, slug: str, pk: int) -> Poll:
 def _own_poll(request: Request, slug: str, pk: int) -> Iterator[None]:
     """Let an elector act on their ballot; casting is hot, so what the verb asks is asked once.
 
-    Electors may read their poll. Whoever is none learns so where they may read it, and else that
-    it is not there, as at an address of another community.
+    Electors may read their poll. Whoever the verb refuses as none gets its sentence where they may
+    read the poll, and a 404 where they may not.
     """
+    if _slug_of(pk) != slug:
+        raise Http404
     try:
-        if _slug_of(pk) != slug:
-            raise Poll.DoesNotExist
         yield
-    except (Poll.DoesNotExist, NotPermitted):
+    except NotPermitted:
         _poll(request, slug, pk)
         raise
 
@@ -320,10 +321,10 @@ def _slug_of(pk: int) -> str:
     """Say in which community a poll is; it stays there, and the community at its address.
 
     Raises:
-        DoesNotExist: there is no such poll, which is not remembered.
+        Http404: there is no such poll, which is not remembered.
     """
-    slug: str = Poll.objects.values_list("community__slug", flat=True).get(pk=pk)
-    return slug
+    community: Community = get_object_or_404(Community, polls=pk)
+    return community.slug
 
 
 def _receipt(receipt: voting.Receipt) -> Response:
