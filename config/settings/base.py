@@ -208,6 +208,7 @@ CONTENT_SECURITY_POLICY = {
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_ENGINE = "config.sessions"
 
 # --- Cache --------------------------------------------------------------------------------------
 CACHE_URL = env.text("CACHE_URL", "")
