@@ -1,15 +1,19 @@
 """Reads of governance: chainable, and scoped to what a person may see."""
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 from django.db.models import (
     Case,
     Count,
     Exists,
     IntegerField,
+    JSONField,
+    Model,
     OuterRef,
     Q,
     QuerySet,
@@ -83,11 +87,6 @@ class MembershipQuerySet(ScopedQuerySet):
 class BallotQuerySet(QuerySet[Any]):
     """Ballots; who asks must know that the poll is closed, or the ballot the asker's own."""
 
-    def lock_own(self, poll_id: int, voter_id: int) -> Any:
-        """Return a voter's ballot or None, locked against the urn, which takes the content away."""
-        locked = "SELECT * FROM governance_ballot WHERE poll_id = %s AND voter_id = %s FOR UPDATE"
-        return next(iter(self.raw(locked, [poll_id, voter_id])), None)
-
     def roll_call(self) -> Self:
         """Who voted how, by name; `suspended` says whose membership is suspended by now.
 
@@ -135,26 +134,31 @@ class PollQuerySet(ScopedQuerySet):
             return poll
         raise self.model.DoesNotExist
 
-    def get_for_elector(self, poll_id: int, user_id: int) -> Any:
-        """Return a poll to one of its electors, for what they do with their ballot.
+    def lock_for_voting(self, poll_id: int, user_id: int) -> tuple[Any, Any]:
+        """Return a poll to one of its electors, and their ballot; None for what is not there.
 
-        The poll cannot close before the transaction ends, as in `get_for_ballot`, and one elector's
-        transactions come one after the other: the row that makes them an elector is locked.
-        Only what casting needs is read, and not the text, which may be long.
+        Until the transaction ends the poll cannot close, as in `get_for_ballot`, and one elector's
+        acts come one after the other: the row that makes them an elector is locked. Their ballot
+        is locked against the urn, which takes the content away.
 
-        Raises:
-            DoesNotExist: there is no such poll, or the person is not in its electorate.
+        Casting is hot, so both statements travel together. They are two, since the second must see
+        what became of the ballot while the first waited. The poll's text, which may be long, is
+        not read.
         """
-        locked = """
+        statements = """
             SELECT poll.id, poll.community_id, poll.rule, poll.options, poll.voter_salt,
                    poll.status, poll.standing, poll.opened_at, poll.closes_at, poll.extended_at
             FROM governance_poll poll JOIN governance_elector elector ON elector.poll_id = poll.id
             WHERE poll.id = %s AND elector.user_id = %s
-            FOR KEY SHARE OF poll FOR UPDATE OF elector
+            FOR KEY SHARE OF poll FOR UPDATE OF elector;
+
+            SELECT * FROM governance_ballot WHERE poll_id = %s AND voter_id = %s FOR UPDATE
         """
-        for poll in self.raw(locked, [poll_id, user_id]):
-            return poll
-        raise self.model.DoesNotExist
+        with connection.cursor() as cursor:
+            cursor.execute(statements, [poll_id, user_id] * 2)
+            poll = _fetch(self.model, cursor)
+            cursor.nextset()
+            return poll, _fetch(apps.get_model("governance", "Ballot"), cursor)
 
     def readable_by(self, user: Viewer) -> Self:
         """Without what was never announced, unless `user` is a steward of its community."""
@@ -205,6 +209,21 @@ class PollQuerySet(ScopedQuerySet):
             .for_list(user)
             .filter(status="open", closes_at__gt=now, may_vote=True, has_voted=False)
         )
+
+
+def _fetch(model: type[Model], cursor: Any) -> Any:
+    """Make one row into an instance; a column that was left out is read when it is asked for."""
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    row = dict(zip((column.name for column in cursor.description), found, strict=True))
+    # `from_db` wants the columns in the model's order.
+    fields = [field for field in model._meta.concrete_fields if field.attname in row]  # noqa: SLF001 - Django's documented _meta
+    for field in fields:
+        if isinstance(field, JSONField) and row[field.attname] is not None:
+            row[field.attname] = json.loads(row[field.attname])
+    names = [field.attname for field in fields]
+    return model.from_db(connection.alias, names, [row[name] for name in names])
 
 
 def _count(rows: QuerySet[Any]) -> Coalesce:

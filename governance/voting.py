@@ -127,13 +127,12 @@ def cast_ballot(*, poll_id: int, voter: User, content: Any, idempotency_key: str
         InvalidTransition: the poll takes no ballots now, or the ballot is in the urn already.
         BadInput: the poll's method has no such ballot, or the key is too long.
     """
-    poll = _lock_for_voting(poll_id, voter)
+    poll, ballot = _lock_for_voting(poll_id, voter)
     rule = Rule.from_dict(poll.rule)
     content = check_content(poll, rule, content)
     if len(idempotency_key) > LONGEST_KEY:
         raise BadInput(f"An idempotency key has at most {LONGEST_KEY} characters.")
     reference = voter_reference(poll, voter.pk)
-    ballot: Ballot | None = Ballot.objects.lock_own(poll.pk, voter.pk)
     if idempotency_key and ballot and _was_done(poll, reference, idempotency_key):
         return receipt(poll, ballot)
     _note_standing(poll, rule)
@@ -165,8 +164,7 @@ def withdraw_ballot(*, poll_id: int, voter: User) -> None:
         NotPermitted: `voter` is not in the poll's electorate.
         InvalidTransition: the poll takes no ballots now, or the ballot is in the urn already.
     """
-    poll = _lock_for_voting(poll_id, voter)
-    ballot: Ballot | None = Ballot.objects.lock_own(poll.pk, voter.pk)
+    poll, ballot = _lock_for_voting(poll_id, voter)
     if ballot is None:
         return
     if ballot.content is None:
@@ -372,14 +370,13 @@ def _roll_call(poll: Poll) -> Iterable[tuple[int, Any, str]]:
     return poll.ballots.values_list("voter_id", "content", "nonce")
 
 
-def _lock_for_voting(poll_id: int, voter: User) -> Poll:
-    try:
-        poll: Poll = Poll.objects.get_for_elector(poll_id, voter.pk)
-    except Poll.DoesNotExist:
-        raise NotPermitted(_NOT_IN_ELECTORATE) from None
+def _lock_for_voting(poll_id: int, voter: User) -> tuple[Poll, Ballot | None]:
+    poll, ballot = Poll.objects.lock_for_voting(poll_id, voter.pk)
+    if poll is None:
+        raise NotPermitted(_NOT_IN_ELECTORATE)
     if not poll.accepts_ballots_at(timezone.now()):
         raise InvalidTransition(_OVER)
-    return poll
+    return poll, ballot
 
 
 def _was_done(poll: Poll, reference: str, key: str) -> bool:

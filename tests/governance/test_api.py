@@ -455,7 +455,7 @@ def test_ballot_is_cast_with_few_questions_to_the_database(django_assert_num_que
     address = url("api-ballot", poll.community, pk=poll.pk)
     api(first.user).put(address, {"content": "yes"}, format="json")
 
-    with django_assert_num_queries(3 + 2):  # and the savepoint that stands for a transaction
+    with django_assert_num_queries(2 + 2):  # and the savepoint that stands for a transaction
         api(second.user).put(address, {"content": "no"}, format="json")
 
     assert Ballot.objects.count() == 2
