@@ -43,7 +43,7 @@ USER folkmoot
 VOLUME /var/lib/folkmoot
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "config/healthcheck.py"]
-CMD ["granian", "--interface", "wsgi", "--blocking-threads", "4", "--respawn-failed-workers", "--log-level", "warning", "config.wsgi:application"]
+CMD ["granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers", "--log-level", "warning", "config.wsgi:application"]
 
 FROM base AS worker
 COPY --from=worker-packages /opt/venv /opt/venv

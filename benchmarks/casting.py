@@ -5,6 +5,9 @@ rate; a request's time runs from when it was due, not from when it was sent, so 
 falls behind cannot hide it. The peer is the same server under the same writers with the cheapest
 answer that it gives to somebody signed in (`GET /api/v1/me/`): what the stack itself costs. After
 the run, the ballots in the table are held against those that were acknowledged.
+
+Processor time is given apart: what a request costs the web processes, the database and the writers
+says more than its time on a machine on which others are at work too.
 """
 
 import argparse
@@ -20,12 +23,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import cycle, islice
+from pathlib import Path
 
 import django
+import psutil
+
+from config.supervisor import HOST, command_of
 
 WRITERS = 50
 RATE = 210
 ACCEPTED = {200, 201}
+MEASURED = ("per_s", "p50_ms", "p95_ms", "web_cpu_ms", "database_cpu_ms", "writers_cpu_ms")
 TARGETS = {"per_s": 200, "p95_ms": 150}
 
 
@@ -37,9 +45,10 @@ class Load:
     milliseconds: list[float] = field(default_factory=list)
     accepted: int = 0
     refused: int = 0
+    cpu: dict[str, float] = field(default_factory=dict)
 
     def figures(self) -> dict[str, float]:
-        """Return throughput and times."""
+        """Return throughput, times, and the processor time of a request by who spent it."""
         times = sorted(self.milliseconds)
         return {
             "per_s": round(self.accepted / self.seconds, 1),
@@ -47,6 +56,10 @@ class Load:
             "p95_ms": round(times[int(len(times) * 0.95)], 1),
             "accepted": self.accepted,
             "refused": self.refused,
+            **{
+                f"{name}_cpu_ms": round(1000 * spent / len(times), 2)
+                for name, spent in self.cpu.items()
+            },
         }
 
 
@@ -107,22 +120,19 @@ def electors(count: int) -> tuple[int, str, list[str]]:
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.bind((HOST, 0))
         port: int = found.getsockname()[1]
         return port
 
 
-def serve(port: int, workers: int) -> subprocess.Popen[bytes]:
+def serve(port: int) -> subprocess.Popen[bytes]:
     """Start the site as the Procfile does, and wait until it answers."""
-    command = [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "4"),
-        *("--workers", str(workers), "--log-level", "warning"),
-        *("--host", "127.0.0.1", "--port", str(port), "config.wsgi:application"),
-    ]
-    server = subprocess.Popen(command, env={**os.environ, "ALLOWED_HOSTS": "127.0.0.1"})
+    place = {"GRANIAN_HOST": HOST, "GRANIAN_PORT": str(port)}
+    command = command_of("web", Path(os.environ["STATE_ROOT"]))
+    server = subprocess.Popen(command, env={**os.environ, **place})
     for _ in range(300):
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((HOST, port), timeout=1).close()
         except OSError:
             if server.poll() is not None:
                 raise SystemExit("The site did not start.") from None
@@ -130,6 +140,24 @@ def serve(port: int, workers: int) -> subprocess.Popen[bytes]:
         else:
             return server
     raise SystemExit("The site did not answer within 30 s.")
+
+
+def cpu_seconds(server: int) -> dict[str, float]:
+    """Return the processor time that web processes, database and writers have spent so far."""
+    from django.db import connection  # noqa: PLC0415 - needs loaded apps
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity")
+        backends = [psutil.Process(pid) for (pid,) in cursor.fetchall()]
+    web = psutil.Process(server)
+    spent = {
+        name: sum(sum(process.cpu_times()[:2]) for process in processes)
+        for name, processes in {
+            "web": [web, *web.children(recursive=True)],
+            "database": backends,
+        }.items()
+    }
+    return spent | {"writers": time.process_time()}
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
@@ -151,7 +179,7 @@ async def load(port: int, requests: Iterator[bytes], count: int, rate: float) ->
     began = time.perf_counter()
 
     async def write(number: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection(HOST, port)
         for turn in range(number, count, WRITERS):
             due = began + turn / rate if rate else time.perf_counter()
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -170,7 +198,7 @@ def request(method: str, path: str, session: str, body: bytes = b"") -> bytes:
     """Write one HTTP request of somebody signed in."""
     token = "b" * 32
     head = (
-        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nAccept: application/json\r\n"
         f"Cookie: sessionid={session}; csrftoken={token}\r\nX-CSRFToken: {token}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
@@ -183,7 +211,6 @@ def main() -> int:
     parser.add_argument("--ballots", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=float, default=RATE, help="0: as fast as it goes")
-    parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.development")
     django.setup()
@@ -194,11 +221,14 @@ def main() -> int:
     call_command("migrate", verbosity=0)
     poll, slug, sessions = electors(given.ballots * given.rounds)
     port = free_port()
-    server = serve(port, given.workers)
+    server = serve(port)
     path = f"/api/v1/communities/{slug}/polls/{poll}/ballot/"
 
     def run(name: str, make: Callable[[str], bytes], own: list[str]) -> Load:
+        before = cpu_seconds(server.pid)
         result = asyncio.run(load(port, map(make, iter(own)), len(own), given.rate))
+        after = cpu_seconds(server.pid)
+        result.cpu = {part: after[part] - before[part] for part in after}
         say(f"{name}: {result.figures()}")
         return result
 
@@ -217,14 +247,8 @@ def main() -> int:
     acknowledged = sum(result.accepted for result in ours)
     kept = Ballot.objects.filter(poll_id=poll).count()
     acts = BallotAct.objects.filter(poll_id=poll).count()
-    figures = {
-        name: statistics.median(r.figures()[name] for r in ours)
-        for name in ("per_s", "p50_ms", "p95_ms")
-    }
-    floor = {
-        name: statistics.median(r.figures()[name] for r in peer)
-        for name in ("per_s", "p50_ms", "p95_ms")
-    }
+    figures = {name: statistics.median(r.figures()[name] for r in ours) for name in MEASURED}
+    floor = {name: statistics.median(r.figures()[name] for r in peer) for name in MEASURED}
     print(
         json.dumps(
             {

@@ -37,7 +37,7 @@ LAST_PORT = 65_535
 # listens comes from GRANIAN_HOST and GRANIAN_PORT.
 PROCESSES: dict[str, tuple[str, ...]] = {
     "web": (
-        *("granian", "--interface", "wsgi", "--blocking-threads", "4"),
+        *("granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "4"),
         *("--respawn-failed-workers", "--log-level", "warning", "config.wsgi:application"),
     ),
     "worker-default": (

@@ -1,15 +1,19 @@
 """Reads of governance: chainable, and scoped to what a person may see."""
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 from django.db.models import (
     Case,
     Count,
     Exists,
     IntegerField,
+    JSONField,
+    Model,
     OuterRef,
     Q,
     QuerySet,
@@ -130,6 +134,32 @@ class PollQuerySet(ScopedQuerySet):
             return poll
         raise self.model.DoesNotExist
 
+    def lock_for_voting(self, poll_id: int, user_id: int) -> tuple[Any, Any]:
+        """Return a poll to one of its electors, and their ballot; None for what is not there.
+
+        Until the transaction ends the poll cannot close, as in `get_for_ballot`, and one elector's
+        acts come one after the other: the row that makes them an elector is locked. Their ballot
+        is locked against the urn, which takes the content away.
+
+        Casting is hot, so both statements travel together. They are two, since the second must see
+        what became of the ballot while the first waited. The poll's text, which may be long, is
+        not read.
+        """
+        statements = """
+            SELECT poll.id, poll.community_id, poll.rule, poll.options, poll.voter_salt,
+                   poll.status, poll.standing, poll.opened_at, poll.closes_at, poll.extended_at
+            FROM governance_poll poll JOIN governance_elector elector ON elector.poll_id = poll.id
+            WHERE poll.id = %s AND elector.user_id = %s
+            FOR KEY SHARE OF poll FOR UPDATE OF elector;
+
+            SELECT * FROM governance_ballot WHERE poll_id = %s AND voter_id = %s FOR UPDATE
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(statements, [poll_id, user_id] * 2)
+            poll = _fetch(self.model, cursor)
+            cursor.nextset()
+            return poll, _fetch(apps.get_model("governance", "Ballot"), cursor)
+
     def readable_by(self, user: Viewer) -> Self:
         """Without what was never announced, unless `user` is a steward of its community."""
         stewards = apps.get_model("governance", "Membership").objects.filter(
@@ -179,6 +209,21 @@ class PollQuerySet(ScopedQuerySet):
             .for_list(user)
             .filter(status="open", closes_at__gt=now, may_vote=True, has_voted=False)
         )
+
+
+def _fetch(model: type[Model], cursor: Any) -> Any:
+    """Make one row into an instance; a column that was left out is read when it is asked for."""
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    row = dict(zip((column.name for column in cursor.description), found, strict=True))
+    # `from_db` wants the columns in the model's order.
+    fields = [field for field in model._meta.concrete_fields if field.attname in row]  # noqa: SLF001 - Django's documented _meta
+    for field in fields:
+        if isinstance(field, JSONField) and row[field.attname] is not None:
+            row[field.attname] = json.loads(row[field.attname])
+    names = [field.attname for field in fields]
+    return model.from_db(connection.alias, names, [row[name] for name in names])
 
 
 def _count(rows: QuerySet[Any]) -> Coalesce:

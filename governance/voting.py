@@ -14,13 +14,14 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
-from governance import audit, delegating, permissions, signing
+from governance import audit, delegating, signing
 from governance.canonical import canonical_json, digest, text_digest
 from governance.delegation import resolve
-from governance.errors import BadInput, InvalidTransition
+from governance.errors import BadInput, InvalidTransition, NotPermitted
 from governance.methods import ballots as contents
 from governance.models import Ballot, BallotAct, Poll, UrnBallot, User
 from governance.rules import Rule
@@ -37,6 +38,17 @@ _IN_THE_URN = (
     "Your ballot is in the urn, where nobody can tell it from the others; it cannot be changed or "
     "withdrawn any more."
 )
+# A ballot and what was done with it are written together or not at all: one statement, one journey.
+_KEEP = """
+    WITH kept AS (
+        INSERT INTO governance_ballot (poll_id, voter_id, content, nonce, cast_at)
+        VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (poll_id, voter_id) DO UPDATE
+        SET content = excluded.content, nonce = excluded.nonce, cast_at = excluded.cast_at
+    )
+    INSERT INTO governance_ballotact (poll_id, voter, act, commitment, idempotency_key)
+    VALUES (%s, %s, %s, %s, %s)
+"""
 _shuffle = secrets.SystemRandom().shuffle
 
 
@@ -115,17 +127,15 @@ def cast_ballot(*, poll_id: int, voter: User, content: Any, idempotency_key: str
         InvalidTransition: the poll takes no ballots now, or the ballot is in the urn already.
         BadInput: the poll's method has no such ballot, or the key is too long.
     """
-    poll = _lock_for_voting(poll_id, voter)
+    poll, ballot = _lock_for_voting(poll_id, voter)
     rule = Rule.from_dict(poll.rule)
     content = check_content(poll, rule, content)
     if len(idempotency_key) > LONGEST_KEY:
         raise BadInput(f"An idempotency key has at most {LONGEST_KEY} characters.")
     reference = voter_reference(poll, voter.pk)
-    ballot = _own_ballot(poll, voter)
     if idempotency_key and ballot and _was_done(poll, reference, idempotency_key):
         return receipt(poll, ballot)
     _note_standing(poll, rule)
-    is_roll_call = rule.secrecy == "roll_call"
     if ballot is None:
         ballot, act = Ballot(poll=poll, voter=voter), BallotAct.Act.CAST
     elif ballot.content is None:
@@ -135,16 +145,14 @@ def cast_ballot(*, poll_id: int, voter: User, content: Any, idempotency_key: str
     else:
         act = BallotAct.Act.REPLACED
     ballot.content = content
-    if is_roll_call:
+    committed = ""
+    if rule.secrecy == "roll_call":
         ballot.nonce, ballot.cast_at = secrets.token_hex(16), timezone.now()
-    ballot.save()
-    BallotAct.objects.create(
-        poll=poll,
-        voter=reference,
-        act=act,
-        commitment=commitment(reference, content, ballot.nonce) if is_roll_call else "",
-        idempotency_key=idempotency_key,
-    )
+        committed = commitment(reference, content, ballot.nonce)
+    kept: list[Any] = [poll.pk, voter.pk, Jsonb(content), ballot.nonce, ballot.cast_at]
+    done = [poll.pk, reference, act, committed, idempotency_key]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, kept + done)
     return receipt(poll, ballot, recorded=False)
 
 
@@ -156,8 +164,7 @@ def withdraw_ballot(*, poll_id: int, voter: User) -> None:
         NotPermitted: `voter` is not in the poll's electorate.
         InvalidTransition: the poll takes no ballots now, or the ballot is in the urn already.
     """
-    poll = _lock_for_voting(poll_id, voter)
-    ballot = _own_ballot(poll, voter)
+    poll, ballot = _lock_for_voting(poll_id, voter)
     if ballot is None:
         return
     if ballot.content is None:
@@ -363,19 +370,13 @@ def _roll_call(poll: Poll) -> Iterable[tuple[int, Any, str]]:
     return poll.ballots.values_list("voter_id", "content", "nonce")
 
 
-def _lock_for_voting(poll_id: int, voter: User) -> Poll:
-    poll: Poll = Poll.objects.get_for_ballot(poll_id)
-    # The elector's own row is locked, so that one person's requests come one after the other.
-    elector = poll.electors.select_for_update().filter(user_id=voter.pk).values_list("pk")
-    permissions.require(bool(elector), _NOT_IN_ELECTORATE)
+def _lock_for_voting(poll_id: int, voter: User) -> tuple[Poll, Ballot | None]:
+    poll, ballot = Poll.objects.lock_for_voting(poll_id, voter.pk)
+    if poll is None:
+        raise NotPermitted(_NOT_IN_ELECTORATE)
     if not poll.accepts_ballots_at(timezone.now()):
         raise InvalidTransition(_OVER)
-    return poll
-
-
-def _own_ballot(poll: Poll, voter: User) -> Ballot | None:
-    # Locked against the urn, which takes the content away.
-    return Ballot.objects.select_for_update().filter(poll=poll, voter=voter).first()
+    return poll, ballot
 
 
 def _was_done(poll: Poll, reference: str, key: str) -> bool:

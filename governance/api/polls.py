@@ -1,10 +1,14 @@
 """API of polls: a serializer for the shape, then the verb of the pages."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -20,7 +24,7 @@ from rest_framework.views import APIView
 
 from governance import community_rules, explaining, permissions, polling, signing, voting
 from governance.api import serializers as shapes
-from governance.errors import InvalidTransition
+from governance.errors import InvalidTransition, NotPermitted
 from governance.models import Ballot, Community, Poll, User
 from governance.poll_panel import may_name_voters
 from governance.rules import Rule
@@ -177,22 +181,21 @@ class BallotView(APIView):
     )
     def put(self, request: Request, slug: str, pk: int) -> Response:
         """Cast my ballot, or replace it."""
-        poll_id = _poll_key(request, slug, pk)
         given = _shape(shapes.BallotCastSerializer, request)
-        return _receipt(
-            voting.cast_ballot(
-                poll_id=poll_id,
+        with _own_poll(request, slug, pk):
+            receipt = voting.cast_ballot(
+                poll_id=pk,
                 voter=_person(request),
                 content=given["content"],
                 idempotency_key=request.headers.get("Idempotency-Key", ""),
             )
-        )
+        return _receipt(receipt)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, pk: int) -> Response:
         """Take my ballot back."""
-        poll_id = _poll_key(request, slug, pk)
-        voting.withdraw_ballot(poll_id=poll_id, voter=_person(request))
+        with _own_poll(request, slug, pk):
+            voting.withdraw_ballot(poll_id=pk, voter=_person(request))
         return Response(status=http.HTTP_204_NO_CONTENT)
 
 
@@ -297,12 +300,31 @@ def _poll(request: Request, slug: str, pk: int) -> Poll:
     return found
 
 
-def _poll_key(request: Request, slug: str, pk: int) -> int:
-    """Return the key of a poll that the person may read, without the poll: casting is hot."""
-    polls = Poll.objects.visible_to(request.user).readable_by(request.user)
-    keys = polls.filter(community__slug=slug).order_by().values_list("pk", flat=True)
-    found: int = get_object_or_404(keys, pk=pk)
-    return found
+@contextmanager
+def _own_poll(request: Request, slug: str, pk: int) -> Iterator[None]:
+    """Let an elector act on their ballot; casting is hot, so what the verb asks is asked once.
+
+    Electors may read their poll. Whoever the verb refuses as none gets its sentence where they may
+    read the poll, and a 404 where they may not.
+    """
+    if _slug_of(pk) != slug:
+        raise Http404
+    try:
+        yield
+    except NotPermitted:
+        _poll(request, slug, pk)
+        raise
+
+
+@lru_cache(maxsize=10_000)
+def _slug_of(pk: int) -> str:
+    """Say in which community a poll is; it stays there, and the community at its address.
+
+    Raises:
+        Http404: there is no such poll, which is not remembered.
+    """
+    community: Community = get_object_or_404(Community, polls=pk)
+    return community.slug
 
 
 def _receipt(receipt: voting.Receipt) -> Response:

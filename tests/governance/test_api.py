@@ -424,6 +424,43 @@ def test_ballot_refusals(member):
     assert not AuditEvent.objects.exists()
 
 
+@pytest.mark.parametrize("method", ["put", "delete"])
+def test_ballot_is_not_there_for_strangers_nor_at_the_address_of_another_community(member, method):
+    hidden = PollFactory(community__visibility="private", electors=[member.user])
+    here = url("api-ballot", hidden.community, pk=hidden.pk)
+    elsewhere = url("api-ballot", member.community, pk=hidden.pk)
+    nowhere = url("api-ballot", hidden.community, pk=hidden.pk + 1)
+
+    def ask(user, address):
+        return getattr(api(user), method)(address, {"content": "yes"}, format="json").status_code
+
+    assert ask(UserFactory(), here) == 404
+    assert (ask(member.user, elsewhere), ask(member.user, nowhere)) == (404, 404)
+    assert not Ballot.objects.exists()
+
+
+def test_ballot_of_a_suspended_elector_of_a_private_community_is_cast_and_taken_back():
+    own = MembershipFactory(community__visibility="private", status="suspended")
+    poll = PollFactory(community=own.community, electors=[own.user])
+    address = url("api-ballot", own.community, pk=poll.pk)
+
+    assert api(own.user).put(address, {"content": "yes"}, format="json").status_code == 200
+    assert Ballot.objects.get().voter == own.user
+    assert api(own.user).delete(address).status_code == 204
+
+
+def test_ballot_is_cast_with_few_questions_to_the_database(django_assert_num_queries):
+    first, second = MembershipFactory(), MembershipFactory()
+    poll = PollFactory(community=first.community, electors=[first.user, second.user])
+    address = url("api-ballot", poll.community, pk=poll.pk)
+    api(first.user).put(address, {"content": "yes"}, format="json")
+
+    with django_assert_num_queries(2 + 2):  # and the savepoint that stands for a transaction
+        api(second.user).put(address, {"content": "no"}, format="json")
+
+    assert Ballot.objects.count() == 2
+
+
 def test_ballots_of_a_closed_poll_recount_to_the_digest_of_the_trail():
     ann, bob = UserFactory(), UserFactory()
     poll = PollFactory(due=True, ballots={ann: "yes", bob: "no"})

@@ -1,15 +1,17 @@
 import hashlib
+import time
 from datetime import timedelta
 
 import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from governance import polling, signing, voting
 from governance.canonical import canonical_json, digest
 from governance.errors import BadInput, InvalidTransition, NotPermitted
-from governance.models import AuditEvent, Ballot, UrnBallot
+from governance.models import AuditEvent, Ballot, Poll, UrnBallot
 from governance.rules import Rule
 from tests.factories.governance import (
     MembershipFactory,
@@ -75,6 +77,17 @@ def test_cast_ballot_replaces_an_earlier_one():
     assert acts(poll) == ["cast", "replaced"]
 
 
+def test_cast_ballot_goes_to_the_database_twice(django_assert_num_queries):
+    ann = UserFactory()
+    poll = PollFactory(open=True, electors=[ann])
+
+    for content in ("yes", "no"):
+        with django_assert_num_queries(2 + 2):  # and the savepoint that stands for a transaction
+            voting.cast_ballot(poll_id=poll.pk, voter=ann, content=content)
+
+    assert acts(poll) == ["cast", "replaced"]
+
+
 def test_cast_ballot_twice_the_same_is_as_once():
     ann = UserFactory()
     poll = PollFactory(open=True, electors=[ann])
@@ -93,6 +106,8 @@ def test_cast_ballot_refuses_outsiders_and_leaves_no_trace():
     for voter in (UserFactory(), newcomer):
         with pytest.raises(NotPermitted):
             voting.cast_ballot(poll_id=poll.pk, voter=voter, content="yes")
+    with pytest.raises(NotPermitted):
+        voting.cast_ballot(poll_id=poll.pk + 1, voter=newcomer, content="yes")
 
     assert not Ballot.objects.exists()
     assert acts(poll) == []
@@ -422,3 +437,48 @@ def test_voting_in_many_tabs_leaves_one_ballot_and_whole_trail():
     assert {act for act, _ in acts[1:]} <= {"replaced"}
     reference = voting.voter_reference(poll, ann.pk)
     assert acts[-1][1] == voting.commitment(reference, ballot.content, ballot.nonce)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cast_ballot_waits_for_the_urn_and_is_then_refused():
+    """Else the ballot would count twice: as it went into the urn, and as it was changed."""
+    ann = UserFactory()
+    poll = secret_poll([ann])
+    voting.cast_ballot(poll_id=poll.pk, voter=ann, content="yes")
+
+    @transaction.atomic
+    def fill():
+        voting.fill_urn(poll_id=poll.pk, least=1)
+        time.sleep(0.3)
+
+    def change():
+        time.sleep(0.1)
+        return voting.cast_ballot(poll_id=poll.pk, voter=ann, content="no")
+
+    _, refused = at_once(fill, change)
+
+    assert isinstance(refused, InvalidTransition)
+    assert Ballot.objects.get().content is None
+    assert list(poll.urn.values_list("content", flat=True)) == ["yes"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cast_ballot_sees_what_became_of_the_poll_while_it_waited():
+    ann = UserFactory()
+    poll = PollFactory(open=True, electors=[ann])
+
+    @transaction.atomic
+    def withdraw():
+        row = Poll.objects.select_for_update().get(pk=poll.pk)
+        time.sleep(0.3)
+        row.status, row.reason, row.closed_at = "withdrawn", "A mistake.", timezone.now()
+        row.save()
+
+    def cast():
+        time.sleep(0.1)
+        return voting.cast_ballot(poll_id=poll.pk, voter=ann, content="yes")
+
+    _, refused = at_once(withdraw, cast)
+
+    assert isinstance(refused, InvalidTransition)
+    assert not Ballot.objects.exists()
