@@ -68,12 +68,18 @@ def poll_panel(
     if context["can_manage"] and is_open:
         context["motion_url"] = _motion_url(poll)
     if context["can_vote"]:
+        context["is_suspended"] = membership is None and _is_suspended(request, poll)
         context |= _own(request, poll, rule, form, is_open=is_open)
     if poll.status == Status.CLOSED and poll.tally:
         context["result"] = results.result_of(rule, poll.tally, poll.options)
     if membership is not None and poll.has_opened:
         context |= _who_voted(request, poll, rule)
     return context
+
+
+def _is_suspended(request: HttpRequest, poll: Poll) -> bool:
+    suspended = Membership.objects.filter(status=Membership.Status.SUSPENDED)
+    return suspended.filter(user=request.user, community=poll.community_id).exists()
 
 
 def own_words(poll: Poll, content: Any) -> str:

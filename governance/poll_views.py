@@ -226,8 +226,8 @@ def ballot_receipt(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_GET
 def my_ballots(request: HttpRequest) -> HttpResponse:
     """Show my ballots in all communities, the latest poll first."""
-    readable = Community.objects.visible_to(request.user)
-    mine = Ballot.objects.filter(voter=_person(request), poll__community__in=readable)
+    readable = Poll.objects.open_to(request.user).order_by()
+    mine = Ballot.objects.filter(voter=_person(request), poll__in=readable)
     rows = paginate(request, mine.select_related("poll__community").order_by("-poll_id"))
     for ballot in rows:
         ballot.words = "" if ballot.content is None else own_words(ballot.poll, ballot.content)
@@ -341,9 +341,10 @@ def _begin(actor: User, community: Community, form: PollForm, when: AnnounceForm
 
 def _found(request: HttpRequest, slug: str, pk: int) -> tuple[dict[str, Any], Poll]:
     """Fetch a poll that this person may read, with the context of its community's pages."""
-    context = community_context(request, slug)
-    polls = Poll.objects.readable_by(request.user).select_related("community", "opened_by")
-    return context, get_object_or_404(polls, pk=pk, community=context["community"])
+    polls = Poll.objects.open_to(request.user).select_related("community", "opened_by")
+    poll: Poll = get_object_or_404(polls, pk=pk, community__slug=slug)
+    membership = permissions.membership_of(request.user, poll.community_id)
+    return {"community": poll.community, "membership": membership}, poll
 
 
 def _person(request: HttpRequest) -> User:

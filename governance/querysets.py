@@ -160,6 +160,23 @@ class PollQuerySet(ScopedQuerySet):
             cursor.nextset()
             return poll, _fetch(apps.get_model("governance", "Ballot"), cursor)
 
+    def open_to(self, user: Viewer) -> Self:
+        """Polls that `user` may read: of their communities, and as a suspended elector.
+
+        Whoever was suspended after a poll opened still sees that their ballot is kept.
+        """
+        electors = apps.get_model("governance", "Elector").objects
+        memberships = apps.get_model("governance", "Membership").objects
+        elector = Exists(electors.filter(poll=OuterRef("pk"), user_id=user.pk or 0))
+        suspended = Exists(
+            memberships.filter(
+                community=OuterRef("community"), user_id=user.pk or 0, status="suspended"
+            )
+        )
+        public = Q(community__visibility="public")
+        readable = public | _is_active_member(user, "community") | (Q(elector) & Q(suspended))
+        return self.filter(readable).readable_by(user)
+
     def readable_by(self, user: Viewer) -> Self:
         """Without what was never announced, unless `user` is a steward of its community."""
         stewards = apps.get_model("governance", "Membership").objects.filter(

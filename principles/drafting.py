@@ -34,7 +34,14 @@ LIMITS = {
     "revision_request": 2000,
 }
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+# What a reader cannot see must not reach a judge's prompt either: control characters, characters
+# that turn the order of reading round, tags, and fillers without width. The marks and joiners
+# U+200C to U+200F stay: Persian, Hindi, Hebrew and emoji are written with them.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b"
+    r"\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff"
+    r"\U000e0000-\U000e0fff]"
+)
 _EXAMPLE_FIELDS = ("prompt", "better", "worse")
 _NOT_EDITOR = "Only its author or a steward may change this draft."
 

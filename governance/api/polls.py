@@ -295,7 +295,7 @@ def _community(request: Request, slug: str) -> Community:
 
 
 def _poll(request: Request, slug: str, pk: int) -> Poll:
-    polls = Poll.objects.readable_by(request.user).filter(community=_community(request, slug))
+    polls = Poll.objects.open_to(request.user).filter(community__slug=slug)
     found: Poll = get_object_or_404(polls.select_related("opened_by"), pk=pk)
     return found
 

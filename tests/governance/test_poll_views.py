@@ -11,6 +11,7 @@ from governance.canonical import canonical_json, digest
 from governance.models import AuditEvent, Ballot, Community, Membership, Poll
 from governance.rules import Rule
 from tests.factories.governance import (
+    CommunityFactory,
     MembershipFactory,
     PollFactory,
     UserFactory,
@@ -295,7 +296,7 @@ def test_poll_detail_asks_as_much_for_any_number_of_ballots(
     )
     signed_in(client, member.user)
 
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         client.get(poll.get_absolute_url())
 
 
@@ -883,7 +884,7 @@ def test_poll_detail_of_a_result_asks_as_much_for_any_number(
     polling.close_poll(poll_id=poll.pk)
     signed_in(client, member.user)
 
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         client.get(poll.get_absolute_url())
 
 
@@ -903,3 +904,36 @@ def test_poll_detail_of_a_secret_result_names_nobody_with_a_ballot(client, membe
     assert "Zebra 1" in html
     assert "Who voted how" not in html
     assert "<strong>Tea</strong>" not in html.partition("Who voted")[2]
+
+
+# --- suspended electors ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def suspended():
+    community = CommunityFactory(visibility="private")
+    return MembershipFactory(community=community, status="suspended")
+
+
+@pytest.mark.parametrize("state", [{"open": True}, {"closed": True}])
+def test_poll_detail_shows_a_suspended_elector_that_the_ballot_is_kept(client, suspended, state):
+    poll = PollFactory(community=suspended.community, ballots={suspended.user: "yes"}, **state)
+
+    html = signed_in(client, suspended.user).get(poll.get_absolute_url()).content.decode()
+
+    assert "Your ballot is kept and counts" in html
+    assert poll.title in client.get(reverse("my_ballots")).content.decode()
+
+
+def test_poll_detail_hides_a_private_poll_from_an_elector_who_left(client):
+    poll = PollFactory(community__visibility="private", ballots={(person := UserFactory()): "yes"})
+
+    assert signed_in(client, person).get(poll.get_absolute_url()).status_code == 404
+
+
+def test_poll_detail_hides_other_polls_of_a_private_community_from_the_suspended(client, suspended):
+    poll = PollFactory(community=suspended.community, ballots={UserFactory(): "yes"})
+
+    assert signed_in(client, suspended.user).get(poll.get_absolute_url()).status_code == 404
+    api = f"/api/v1/communities/{suspended.community.slug}/polls/{poll.pk}/"
+    assert client.get(api).status_code == 404

@@ -208,6 +208,10 @@ def test_edit_draft_cleans_what_a_browser_sends(moot):
         ({"title": "x" * 201}, "The title has 201 characters; it may have 200."),
         ({"preamble": "x" * 10_001}, "The preamble has 10001 characters; it may have 10000."),
         ({"summary": "a\x00b"}, "The summary holds characters that cannot be shown."),
+        *(
+            ({"summary": f"a{hidden}b"}, "The summary holds characters that cannot be shown.")
+            for hidden in "\u0085\u200b\u202e\u2066\ufeff\U000e0041"
+        ),
         ({"summary": "a\ud800b"}, "The summary holds characters that cannot be shown."),
     ],
 )
