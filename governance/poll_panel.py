@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from governance import community_rules, following, permissions, results, voting
+from governance import community_rules, following, permissions, results, stewardship, voting
 from governance.ballot_forms import BallotForm, ballot_form
 from governance.delegation_views import delegation_context
 from governance.models import Ballot, Membership, Poll
@@ -52,6 +52,7 @@ def poll_panel(
         "votes": votes,
         "sentences": rule.sentences(votes) if votes else [],
         "options": _options(poll, rule),
+        "subject": stewardship.subject_for(poll, membership),
         "period_words": duration(max(round(poll.period.total_seconds() / 60), 1)),
         "is_secret": rule.secrecy == "secret",
         "rule_is_decided": community_rules.rule_of(poll.community, poll.kind) is not None,
