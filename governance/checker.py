@@ -52,7 +52,8 @@ def hold(holds: object, otherwise: str) -> None:
 
 def same(found: Any, stated: Any, otherwise: str) -> None:
     """Hold that two objects say the same; else the sentence ends with where they differ."""
-    odd = [k for k in {**found, **stated} if canonical(found.get(k)) != canonical(stated.get(k))]
+    first, second = ({key: canonical(each[key]) for key in each} for each in (found, stated))
+    odd = [key for key in first | second if first.get(key) != second.get(key)]
     hold(not odd, f"{otherwise} {', '.join(sorted(odd))}")
 
 
@@ -371,11 +372,10 @@ class Record:
 
     def __init__(self, path: Path, artifacts: Path | None) -> None:
         self.files, self.artifacts = load(path), artifacts
-        self.left, [index] = set(self.files) - {"index.json"}, self.read("index.json")
-        self.community, self.sums = (
-            index["community"],
-            {n: digest(self.files[n]) for n in self.left},
-        )
+        self.left = set(self.files)
+        [index] = self.read("index.json")
+        self.community = index["community"]
+        self.sums = {name: digest(self.files[name]) for name in self.left}
         same(self.sums, index["files"], "does not agree with")
         due = {"schema": "folkmoot.export/2", "community": self.community, "files": self.sums}
         same(due, index, "has another")
@@ -396,7 +396,7 @@ class Record:
             objects.append(decode(line.decode()))
             right = isinstance(objects[-1], dict) and canonical(objects[-1]).encode() == line
             hold(right, f"is not in canonical form in line {len(objects)}")
-        self.left = getattr(self, "left", set()) - {name}
+        self.left.discard(name)
         return objects
 
     def check(self, noted: str, signers: list[str]) -> None:
@@ -604,14 +604,17 @@ class Record:
         folder, listing = f"{what}s/{sha}/", f"{what}s/{sha}/listing.json"
         files = {name: found for name, found in self.sums.items() if name.startswith(folder)}
         self.left -= files.keys()
-        files = {name.removeprefix(folder): found for name, found in files.items()}
-        if what == "model" or set(files) <= {"listing.json"}:
-            files = self.read(f"models/{sha}.json" if what == "model" else listing)[0]["files"]
+        known = {"files": {name.removeprefix(folder): found for name, found in files.items()}}
+        if what == "model" or set(known["files"]) <= {"listing.json"}:
+            [known] = self.read(f"models/{sha}.json" if what == "model" else listing)
         place[0] = folder
-        hold(digest({"files": files}) == sha, "does not have its digest")
+        hold(digest(known) == sha, "does not have its digest")
         for root in [self.artifacts / folder] if self.artifacts else []:
             there = load(root, hash_of) if root.is_dir() else {}
-            hold(there == files, f"has files in {self.artifacts} that are not those recorded")
+            hold(
+                there == known["files"],
+                f"has files in {self.artifacts} that are not those recorded",
+            )
         self.known[what].append(sha)
 
 

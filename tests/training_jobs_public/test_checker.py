@@ -18,7 +18,7 @@ from tests.training_jobs_public.forging import Forgery, stranger, text_digest
 
 pytestmark = pytest.mark.django_db  # the export is made from a database
 
-LONGEST = 640
+LONGEST = 645
 
 
 @pytest.fixture
@@ -460,6 +460,15 @@ def test_another_pairwise_figure_is_caught(forgery, refuses, tmp_path):
     assert "claims another count" in refuses(forgery.write(tmp_path))
 
 
+@pytest.mark.parametrize("title", ["More?", "By schulze-wv?"])
+def test_a_figure_of_nothing_that_is_left_out_is_caught(forgery, refuses, tmp_path, title):
+    name, content, events = forgery.poll(title)
+    assert content["tally"].pop("delegation") is None
+    forgery.put_tally(name, content, events)
+
+    assert "claims another delegation" in refuses(forgery.write(tmp_path))
+
+
 def test_another_seed_than_was_committed_to_is_caught(forgery, refuses, tmp_path):
     name, content, events = forgery.poll("By approval?")
     content["seed"] = events["poll.closed"]["data"]["seed"] = "0" * 64
@@ -752,6 +761,13 @@ def test_a_model_of_an_unknown_parent_is_caught(forgery, refuses, tmp_path):
 def test_a_models_changed_listing_is_caught(forgery, refuses, tmp_path):
     name = f"models/{forgery.event('model.registered')['data']['digest']}.json"
     forgery.put(name, {"files": {"model.safetensors": "0" * 64}})
+
+    assert "does not have its digest" in refuses(forgery.write(tmp_path))
+
+
+def test_a_models_listing_that_says_more_is_caught(forgery, refuses, tmp_path):
+    name = f"models/{forgery.event('model.registered')['data']['digest']}.json"
+    forgery.put(name, {**forgery.read(name), "more": 1})
 
     assert "does not have its digest" in refuses(forgery.write(tmp_path))
 
