@@ -63,8 +63,8 @@ class Record:
         self.heads = [chain.GENESIS]
         self.lines: list[bytes] = []
         self.checkpoints: list[bytes] = []
-        self.now, self.signed = BEGAN, 0
-        self.event("community.created", "community:1", {"slug": COMMUNITY})
+        self.now, self.signed, self.previous = BEGAN, 0, chain.GENESIS
+        self.event("community.created", "community:1", {"slug": COMMUNITY, "steward": "user:1"})
         self.event("key.announced", "community:1", {"public_key": self.public})
 
     @property
@@ -96,12 +96,15 @@ class Record:
             return
         self.signed = len(self.heads)
         said = {
-            "schema": "folkmoot.checkpoint/1",
+            "schema": "folkmoot.checkpoint/2",
+            "number": len(self.checkpoints) + 1,
+            "previous": self.previous,
             "community": COMMUNITY,
             "length": len(self.heads) - 1,
             "head": self.heads[-1],
             "at": stamp(self.now),
         }
+        self.previous = canonical.digest(said)
         signature = self.key.sign(canonical.canonical_json(said)).hex()
         signed = {"checkpoint": said, "public_key": self.public, "signature": signature}
         self.checkpoints.append(canonical.canonical_json(signed) + b"\n")

@@ -1,7 +1,9 @@
 """Signed heads of trails: after a checkpoint, nobody can rewrite what came before it unnoticed.
 
 Whoever changes the database can compute a whole chain anew, but cannot sign it; and whoever has an
-old checkpoint, because it was posted elsewhere, can hold it against today's record.
+old checkpoint, because it was posted elsewhere, can hold it against today's record. Checkpoints are
+a chain themselves: each signs its number and the digest of what the one before signed, so that none
+can be left out in between. Those of schema 1, from before that, are signed without either.
 """
 
 import http.client
@@ -15,11 +17,13 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from governance import audit, signing
-from governance.canonical import canonical_json
+from governance.canonical import canonical_json, digest
+from governance.chain import GENESIS
 from governance.models import AuditEvent, Checkpoint, Community, Trail
 from governance.verbs import Verb
 
-SCHEMA: Final = "folkmoot.checkpoint/1"
+SCHEMA: Final = "folkmoot.checkpoint/2"
+UNCHAINED_SCHEMA: Final = "folkmoot.checkpoint/1"
 SECONDS_FOR_A_POST: Final = 5
 logger = logging.getLogger(__name__)
 
@@ -45,7 +49,18 @@ def sign_checkpoint(*, community_id: int) -> Checkpoint | None:
             data={"public_key": key},
         )
         trail.refresh_from_db()
-    checkpoint = signed(community, trail)
+    checkpoints = Checkpoint.objects.filter(community=community).select_related("community")
+    last = checkpoints.order_by("length").last()
+    checkpoint = Checkpoint(
+        community=community,
+        number=checkpoints.count() + 1,
+        previous=digest(statement(last)) if last else GENESIS,
+        length=trail.length,
+        head=trail.head,
+        at=audit.timestamp(timezone.now()),
+        public_key=key,
+    )
+    checkpoint.signature = signing.sign(canonical_json(statement(checkpoint)))
     checkpoint.save(force_insert=True)
     return checkpoint
 
@@ -59,28 +74,18 @@ def announced_key(community: Community) -> str:
     return "" if last is None else str(last.data["public_key"])
 
 
-def signed(community: Community, trail: Trail) -> Checkpoint:
-    """Return a checkpoint of this head, signed and not saved."""
-    checkpoint = Checkpoint(
-        community=community,
-        length=trail.length,
-        head=trail.head,
-        at=audit.timestamp(timezone.now()),
-        public_key=signing.public_key(),
-    )
-    checkpoint.signature = signing.sign(canonical_json(statement(checkpoint)))
-    return checkpoint
-
-
 def statement(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return what is signed."""
-    return {
+    """Return what is signed, by the schema of its time: one without a number is of schema 1."""
+    said = {
         "schema": SCHEMA,
         "community": checkpoint.community.slug,
         "length": checkpoint.length,
         "head": checkpoint.head,
         "at": checkpoint.at,
     }
+    if not checkpoint.number:
+        return said | {"schema": UNCHAINED_SCHEMA}
+    return said | {"number": checkpoint.number, "previous": checkpoint.previous}
 
 
 def record(checkpoint: Checkpoint) -> dict[str, Any]:

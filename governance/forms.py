@@ -331,7 +331,9 @@ class StewardChangeForm(PeriodForm):
 
     role = forms.ChoiceField(label="New role")
     reason = forms.CharField(
-        max_length=stewardship.LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 4})
+        max_length=stewardship.LONGEST_REASON,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="It enters the public record of the poll; do without names here.",
     )
     field_order = ("role", "reason", "duration", "unit")
 

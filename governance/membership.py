@@ -6,6 +6,7 @@ do so one after the other, and the last one stays.
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
@@ -313,6 +314,7 @@ def set_role(
     before, membership.role = membership.role, role
     membership.save(update_fields=["role"])
     data = {"from": str(before), "to": str(role), "motion": motion, "poll": poll}
+    data["limit"] = settings.SMALL_COMMUNITY
     _record(membership, actor, Verb.ROLE_CHANGED, data)
     return membership
 

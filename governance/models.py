@@ -491,10 +491,13 @@ class Motion(models.Model):
 class Checkpoint(models.Model):
     """The signed head of a community's trail at a moment; never changed.
 
-    `content` is what was signed: schema, community, length, head and time, in canonical JSON.
+    `number` counts a community's checkpoints, and `previous` is the digest of what the one before
+    signed; 0 and "" where a checkpoint is older than their chain, and signs neither.
     """
 
     community = models.ForeignKey(Community, models.PROTECT, related_name="checkpoints")
+    number = models.PositiveBigIntegerField(default=0)
+    previous = models.CharField(max_length=64, blank=True, default="")
     length = models.PositiveBigIntegerField()
     head = models.CharField(max_length=64)
     at = models.CharField(max_length=27)
@@ -508,6 +511,11 @@ class Checkpoint(models.Model):
         ordering: ClassVar = ["community", "length"]
         constraints: ClassVar = [
             UniqueConstraint(fields=["community", "length"], name="checkpoint_once_a_length"),
+            UniqueConstraint(
+                fields=["community", "number"],
+                condition=Q(number__gt=0),
+                name="checkpoint_numbered_once",
+            ),
         ]
 
     def __str__(self) -> str:

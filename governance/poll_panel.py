@@ -8,7 +8,15 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from governance import community_rules, explaining, following, permissions, results, voting
+from governance import (
+    community_rules,
+    explaining,
+    following,
+    permissions,
+    results,
+    stewardship,
+    voting,
+)
 from governance.ballot_forms import BallotForm, ballot_form
 from governance.delegation_views import delegation_context
 from governance.models import Ballot, Membership, Poll
@@ -62,7 +70,7 @@ def poll_panel(
         "takes_ballots": is_open,
         "refresh_in": _refresh_in(poll, now),
         "own": None,
-        "concerned": _concerned(poll, membership),
+        "concerned": stewardship.subject_for(poll, membership),
         **delegation_context(poll, request.user),
     }
     if context["can_manage"] and is_open:
@@ -101,17 +109,6 @@ def _options(poll: Poll, rule: Rule) -> list[dict[str, str]]:
         return []
     letters = results.marks(poll.options)
     return [{**option, "mark": letters[option["key"]]} for option in poll.options]
-
-
-def _concerned(poll: Poll, reader: Membership | None) -> Membership | None:
-    """Return whom a poll about a steward is about; members are named to members alone."""
-    if poll.kind != community_rules.STEWARD_CHANGE:
-        return None
-    places = Membership.objects.filter(community=poll.community_id).select_related("user")
-    if reader is None:
-        places = places.filter(role=Membership.Role.STEWARD)
-    # The subject's key is that of the membership, and the role to come.
-    return places.filter(pk=poll.subject_key.partition(":")[0]).first()
 
 
 def _own(

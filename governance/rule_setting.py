@@ -10,6 +10,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -210,7 +211,7 @@ def _set(
         actor=actor,
         verb=Verb.COMMUNITY_RULE_CHANGED,
         subject=community,
-        data={"kind": kind, "rule": wanted, "poll": poll},
+        data={"kind": kind, "rule": wanted, "poll": poll, "limit": settings.SMALL_COMMUNITY},
     )
     return community
 

@@ -24,7 +24,7 @@ from governance import (
     polling,
     transitions,
 )
-from governance.canonical import text_digest
+from governance.canonical import canonical_json, text_digest
 from governance.errors import BadInput, InvalidTransition, NotPermitted
 from governance.models import Membership, Motion, Poll, User
 from governance.verbs import Verb
@@ -249,9 +249,9 @@ def propose_steward_change(
     if not 1 <= len(reason) <= LONGEST_REASON:
         raise BadInput(f"A reason has 1 to {LONGEST_REASON} characters.")
     _require_no_other_poll(subject)
-    title = (
-        f"End the stewardship of {subject.user}" if removes else f"Make {subject.user} a steward"
-    )
+    # The record of a poll is public and holds no names: the member is named by number.
+    member = f"member {subject.pk}"
+    title = f"End the stewardship of {member}" if removes else f"Make {member} a steward"
     become = {
         Role.STEWARD: "becomes a steward",
         Role.MODERATOR: "is a steward no more, and becomes a moderator",
@@ -262,7 +262,14 @@ def propose_steward_change(
         actor=actor,
         kind=community_rules.STEWARD_CHANGE,
         title=title,
-        text=f"If this passes, {subject.user} (member {subject.user_id}) {become}.\n\n{reason}",
+        text="\n\n".join(
+            [
+                f"If this passes, {member} {become}.",
+                reason,
+                "The change, exactly as it will be made:",
+                canonical_json({"membership": subject.pk, "role": role}).decode(),
+            ]
+        ),
         rule=community_rules.rule_for(community, community_rules.STEWARD_CHANGE),
         period=period,
         subject_key=f"{subject.pk}:{role}",
@@ -284,6 +291,23 @@ def adopt_steward_change(poll: Poll) -> None:
         membership.set_role(subject, None, role, poll=poll.pk)
     except InvalidTransition:
         logger.info("poll %s passed and changes no role", poll.pk)
+
+
+def subject_for(poll: Poll, viewer: Membership | None) -> Membership | None:
+    """Return the member whom a poll about a steward names by number, to who may know their name.
+
+    Members know each other; visitors know the stewards alone.
+
+    Args:
+        poll: of any kind.
+        viewer: the viewer's own place in the community; None for a visitor.
+    """
+    if poll.kind != community_rules.STEWARD_CHANGE:
+        return None
+    people = Membership.objects.select_related("user").filter(pk=_subject_of(poll)[0])
+    if viewer is None:
+        people = people.active().filter(role=Role.STEWARD)
+    return people.first()
 
 
 def lock_community_of(poll_id: int) -> None:

@@ -43,6 +43,7 @@ _ZIP_MODE: Final = 0o100644 << 16
 _UNIX: Final = 3
 _PART: Final = "unfinished-"
 _LONGEST_WRITING: Final = 3600
+_MOST_SIGNATURES: Final = 20
 
 
 # --- where an export is written -------------------------------------------------------------------
@@ -162,26 +163,32 @@ def _snapshot() -> Iterator[None]:
 
 
 def _export(community_id: int, sink: Sink, *, dataset_files: bool) -> dict[str, Any]:
-    writer = _Writer(sink)
-    checkpoints.sign_checkpoint(community_id=community_id)
-    with _snapshot():
-        community = Community.objects.get(pk=community_id)
-        trail = Trail.objects.get(community=community)
-        head = {"community": community.slug, "length": trail.length, "head": trail.head}
-        writer.write("trail.jsonl", _events(community))
-        writer.write_object("head.json", head)
-        signed = list(community.checkpoints.order_by("length").select_related("community"))
-        if [checkpoint.length for checkpoint in signed[-1:]] != [trail.length]:
-            # The trail has grown since it was signed a moment ago; its head is signed here.
-            signed.append(checkpoints.signed(community, trail))
-        lines = (canonical_json(checkpoints.record(each)) + b"\n" for each in signed)
-        writer.write("checkpoints.jsonl", lines)
-        counts = {
-            "polls": _write_polls(community, writer),
-            "versions": _write_versions(community, writer),
-            "datasets": _write_datasets(community, writer, files=dataset_files),
-            "models": _write_models(community, writer),
-        }
+    for _ in range(_MOST_SIGNATURES):
+        checkpoints.sign_checkpoint(community_id=community_id)
+        with _snapshot():
+            trail = Trail.objects.select_related("community").get(community_id=community_id)
+            # Where an act came in between, its head is signed as well, so that each checkpoint
+            # of an export is also kept, in its place among all others.
+            signed = trail.community.checkpoints.filter(length=trail.length)
+            if not trail.length or signed.exists():
+                return _write(trail, sink, dataset_files=dataset_files)
+    raise BadInput("This record grows faster than it can be signed; try again in a moment.")
+
+
+def _write(trail: Trail, sink: Sink, *, dataset_files: bool) -> dict[str, Any]:
+    community, writer = trail.community, _Writer(sink)
+    head = {"community": community.slug, "length": trail.length, "head": trail.head}
+    writer.write("trail.jsonl", _events(community))
+    writer.write_object("head.json", head)
+    signed = community.checkpoints.order_by("length").select_related("community")
+    lines = (canonical_json(checkpoints.record(each)) + b"\n" for each in signed.iterator())
+    writer.write("checkpoints.jsonl", lines)
+    counts = {
+        "polls": _write_polls(community, writer),
+        "versions": _write_versions(community, writer),
+        "datasets": _write_datasets(community, writer, files=dataset_files),
+        "models": _write_models(community, writer),
+    }
     index = {"schema": SCHEMA, "community": community.slug, "files": dict(writer.digests)}
     writer.write_object("index.json", index)
     return {**head, **counts, "files": len(writer.digests), "bytes": writer.bytes}

@@ -116,8 +116,8 @@ def test_recount_has_the_outcomes_worked_by_hand(yes, no, rule, outcome):
 
 def winners(method, options, contents, seed=None):
     """Return who is elected, by the checker and by the site."""
-    ballots = checker.Votes(checker.amounts(method, options, each) for each in contents)
-    found = checker.Count(ballots, options, seed).winners(method)
+    ballots = Counter(checker.amounts(method, options, each) for each in contents).items()
+    found = checker.Count(ballots, options, seed or "").winners(method)
     site = count(method, options, [(each, 1) for each in contents], seed=seed)
     return found, list(site.winners), site
 
@@ -179,7 +179,7 @@ def test_sums_of_roots_that_differ_by_little_are_told_apart():
     ],
 )
 def test_what_is_no_ballot_is_refused(method, wrong):
-    with pytest.raises(checker.Broken, match="a ballot that is none"):
+    with pytest.raises(AssertionError, match="a ballot that is none"):
         checker.amounts(method, ["a", "b", STATUS_QUO], wrong)
 
 
@@ -195,7 +195,7 @@ def test_delegations_are_delivered_as_on_the_site():
         edges = {giver: taker for giver, taker in given.items() if giver != taker}
         cap = dice.choice([0, 0, 2, 4, 7])
         site = resolve(weights, direct, edges, cap)
-        carrier, figures = checker.deliver(weights, direct, edges.items(), cap)
+        carrier, figures = checker.deliver(weights, direct, edges, cap)
 
         assert {name: to for name, to in carrier.items() if name not in direct} == site.carrier
         assert canonical_json(figures) == canonical_json(site.figures())

@@ -16,7 +16,7 @@ from django.db import IntegrityError, connection, transaction
 
 from config import env
 from governance import audit, checkpoints, signing, tasks
-from governance.canonical import canonical_json
+from governance.canonical import canonical_json, digest
 from governance.models import AuditEvent, Checkpoint, Trail
 from governance.verbs import Verb
 from tests.factories.governance import CommunityFactory, MembershipFactory, PollFactory
@@ -174,6 +174,52 @@ def test_the_database_refuses_to_change_a_checkpoint(community, change):
         cursor.execute(f"UPDATE governance_checkpoint SET {change}")
     with pytest.raises(IntegrityError, match="never changed or deleted"), transaction.atomic():
         Checkpoint.objects.all()._raw_delete("default")
+
+
+def test_each_checkpoint_signs_its_number_and_the_one_before(community):
+    first = sign(community)
+    act(community)
+    second = sign(community)
+    said = [checkpoints.record(each)["checkpoint"] for each in (first, second)]
+
+    assert [each["schema"] for each in said] == ["folkmoot.checkpoint/2"] * 2
+    assert [each["number"] for each in said] == [1, 2]
+    assert [each["previous"] for each in said] == ["0" * 64, digest(said[0])]
+    assert holds(second)
+
+
+def test_checkpoints_from_before_the_chain_stay_valid_and_count(community):
+    trail = Trail.objects.get(community=community)
+    said = {
+        "schema": "folkmoot.checkpoint/1",
+        "community": community.slug,
+        "length": trail.length,
+        "head": trail.head,
+        "at": "2026-01-01T00:00:00.000000Z",
+    }
+    old = Checkpoint.objects.create(
+        community=community,
+        **{key: said[key] for key in ("length", "head", "at")},
+        public_key=signing.public_key(),
+        signature=signing.sign(canonical_json(said)),
+    )
+    act(community)
+    new = sign(community)
+
+    assert checkpoints.record(old)["checkpoint"] == said
+    assert holds(old)
+    assert (new.number, new.previous) == (2, digest(said))
+    assert holds(new)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_database_takes_no_two_checkpoints_of_one_number(community, number):
+    sign(community)
+    act(community)
+    sign(community)
+
+    with pytest.raises(IntegrityError, match="checkpoint_numbered_once"), transaction.atomic():
+        Checkpoint.objects.create(community=community, number=number, length=99)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -349,6 +349,7 @@ def test_change_role_is_recorded_with_both_roles(steward):
         "to": "moderator",
         "motion": 0,
         "poll": 0,
+        "limit": 10,
     }
 
 

@@ -128,7 +128,7 @@ def test_a_steward_of_a_small_community_sets_a_rule(ann):
     assert ann.community.rules == {"": TWO_THIRDS.to_dict()}
     event = AuditEvent.objects.get()
     assert event.verb == "community.rule_changed"
-    assert event.data == {"kind": "", "rule": TWO_THIRDS.to_dict(), "poll": 0}
+    assert event.data == {"kind": "", "rule": TWO_THIRDS.to_dict(), "poll": 0, "limit": 10}
     assert audit.first_broken(ann.community_id) is None
 
 

@@ -1,5 +1,6 @@
 """Nobody does alone what takes two stewards, and nobody decides about themselves."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -336,6 +337,7 @@ def test_the_only_steward_of_a_small_community_names_a_second_one_alone(ann, dan
         "to": "steward",
         "motion": 0,
         "poll": 0,
+        "limit": 10,
     }
 
 
@@ -512,6 +514,17 @@ def test_in_a_large_community_a_poll_makes_a_steward(ann, dan, large):
     assert (poll.outcome, dan.role) == ("passed", "steward")
     changed = AuditEvent.objects.get(verb="role.changed")
     assert (changed.actor, changed.data["poll"]) == ("system", poll.pk)
+
+
+@pytest.mark.parametrize("removes", [False, True])
+def test_a_poll_about_a_steward_names_a_number_and_ends_with_the_change(ann, ben, dan, removes):
+    subject, role = (ben, "member") if removes else (dan, "steward")
+    poll = propose(ann, subject, role)
+    said = f"{poll.title}\n{poll.text}"
+
+    assert str(subject.user) not in said
+    assert f"member {subject.pk}" in poll.title
+    assert json.loads(poll.text.splitlines()[-1]) == {"membership": subject.pk, "role": role}
 
 
 def test_a_poll_that_fails_makes_no_steward(ann, dan, large):

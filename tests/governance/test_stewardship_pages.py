@@ -1,6 +1,7 @@
 """Pages and API of motions, of a community's rules, and of polls about both."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -513,3 +514,35 @@ def test_api_lists_invitations_to_stewards_and_revokes_them(ann, dan):
     assert api(ann).delete(url("api-invitation", ann, pk=invitation.pk)).status_code == 204
     assert Invitation.objects.get(pk=invitation.pk).expires_at < invitation.expires_at
     assert api(ann).get(url("api-invitations", ann)).json()["results"] == []
+
+
+def test_the_page_of_a_poll_about_a_steward_names_them_to_members(ann, ben, dan, as_, client):
+    poll = stewardship.propose_steward_change(
+        community_id=ann.community_id,
+        actor=ann.user,
+        membership_id=dan.pk,
+        role="steward",
+        reason="They are needed.",
+        period=timedelta(days=1),
+    )
+    page = poll.get_absolute_url()
+    client.logout()
+
+    assert dan.user.name in as_(ben).get(page).content.decode()
+    client.logout()
+    told = client.get(page).content.decode()
+    assert f"member {dan.pk}" in told
+    assert dan.user.name not in told
+
+
+def test_visitors_learn_which_steward_a_poll_is_about(ann, ben, client):
+    poll = stewardship.propose_steward_change(
+        community_id=ann.community_id,
+        actor=ann.user,
+        membership_id=ben.pk,
+        role="member",
+        reason="They are away.",
+        period=timedelta(days=1),
+    )
+
+    assert ben.user.name in client.get(poll.get_absolute_url()).content.decode()

@@ -80,10 +80,15 @@ class Forgery:
         events["poll.closed"]["data"] |= {key: content[key] for key in ("tally", "outcome")}
         self.put(name, content)
 
-    def sign(self, head, length, key=None):
-        """Return a checkpoint of a head as the export has it; with another key where given."""
+    def sign(self, head, length, key=None, after=()):
+        """Return a checkpoint of a head as the export has it; with another key where given.
+
+        It follows the lines of checkpoints that it comes `after`.
+        """
         said = {
             "schema": checkpoints.SCHEMA,
+            "number": len(after) + 1,
+            "previous": digest(after[-1]["checkpoint"]) if after else chain.GENESIS,
             "community": self.read("head.json")["community"],
             "length": length,
             "head": head,
@@ -94,6 +99,26 @@ class Forgery:
             public = key.public_key().public_bytes_raw().hex()
             signature = key.sign(canonical_json(said)).hex()
         return {"checkpoint": said, "public_key": public, "signature": signature}
+
+    def sign_often(self, many, *, unchained=0):
+        """Return checkpoints of as many heads, up to the last; the first ones of schema 1.
+
+        The key is announced at the beginning, and the chain made anew.
+        """
+        announced = self.event("key.announced")
+        self.events.remove(announced)
+        self.events.insert(1, announced)
+        self.chain()
+        heads = [json.loads(line)["event_hash"] for line in self.files["trail.jsonl"].splitlines()]
+        made = []
+        for length in range(len(heads) - many + 1, len(heads) + 1):
+            made.append(self.sign(heads[length - 1], length, after=made))
+            if len(made) <= unchained:
+                said = made[-1]["checkpoint"] | {"schema": checkpoints.UNCHAINED_SCHEMA}
+                del said["number"], said["previous"]
+                signature = signing.sign(canonical_json(said))
+                made[-1] |= {"checkpoint": said, "signature": signature}
+        return made
 
     def write(self, folder, *, sign=True):
         """Write the export with the chain, the head, its signature and the index made anew."""

@@ -6,9 +6,10 @@ from unittest import mock
 
 import time_machine
 from allauth.account.models import EmailAddress
+from django.test import override_settings
 from django.utils import timezone
 
-from governance import delegating, groups, polling, stewardship, voting
+from governance import delegating, groups, membership, polling, rule_setting, stewardship, voting
 from governance.models import Membership
 from governance.rules import METHODS, Rule
 from tests.factories.populated import decide
@@ -53,6 +54,7 @@ def decide_by_every_method(community, steward, people):
     _extended(community, steward, people)
     _by_two_stewards(community, steward, people)
     _after_deliberation(community, steward, people)
+    _governing(community, steward, people)
 
 
 def put(community, steward, title, rule, **given):
@@ -139,3 +141,30 @@ def _after_deliberation(community, steward, people):
         poll = polling.open_due_poll(poll_id=poll.pk)
         voting.cast_ballot(poll_id=poll.pk, voter=people[0], content="yes")
         decide(poll, {})
+
+
+def _governing(community, steward, people):
+    """Change a steward and a rule by polls; then, as in a small community, without."""
+    second, third = (Membership.objects.get(community=community, user=p) for p in people[1:3])
+    given = {"community_id": community.pk, "actor": steward, "period": timedelta(hours=1)}
+    with override_settings(SMALL_COMMUNITY=2):
+        made = stewardship.propose_steward_change(
+            **given, membership_id=second.pk, role="steward", reason="They are needed."
+        )
+        decide(made, dict.fromkeys(people, "yes"))
+        ruled = rule_setting.propose_rule_change(
+            **given, kind="question", rule=Rule(quorum="none"), reason="It is enough."
+        )
+        decide(ruled, dict.fromkeys(people, "yes"))
+        membership.change_role(membership_id=second.pk, actor=people[1], role="member")
+    membership.change_role(membership_id=second.pk, actor=steward, role="steward")
+    motion = stewardship.move(
+        community_id=community.pk,
+        actor=steward,
+        kind="change_steward",
+        reason="We are few.",
+        membership_id=third.pk,
+        role="steward",
+    )
+    stewardship.second(motion_id=motion.pk, actor=people[1])
+    rule_setting.change_rule(community_id=community.pk, actor=steward, kind="question", rule=None)

@@ -198,7 +198,27 @@ def test_write_export_reads_one_moment(folder, run_checker, monkeypatch):
 def test_write_export_signs_a_head_that_moved_on_a_moment_ago(
     populated, folder, run_checker, monkeypatch
 ):
-    """An act between the signature and the export is in both: the export signs what it holds."""
+    """Where an act comes between the signature and the export, its head is signed and kept, too."""
+    sign = checkpoints.sign_checkpoint
+
+    acts = iter([change])
+
+    def sign_and_act(**given):
+        sign(**given)
+        for act in acts:
+            act(populated.community)
+
+    monkeypatch.setattr(checkpoints, "sign_checkpoint", sign_and_act)
+    written = export(populated.community, folder)
+
+    trail = Trail.objects.get(community=populated.community)
+    signed = Checkpoint.objects.filter(community=populated.community).order_by("length")
+    assert written["length"] == trail.length == signed.last().length
+    assert (folder / "checkpoints.jsonl").read_bytes().count(b"\n") == signed.count() == 2
+    assert run_checker(folder).returncode == 0
+
+
+def test_write_export_gives_up_where_it_is_never_signed_in_time(populated, folder, monkeypatch):
     sign = checkpoints.sign_checkpoint
 
     def sign_and_act(**given):
@@ -206,10 +226,9 @@ def test_write_export_signs_a_head_that_moved_on_a_moment_ago(
         change(populated.community)
 
     monkeypatch.setattr(checkpoints, "sign_checkpoint", sign_and_act)
-    written = export(populated.community, folder)
 
-    assert written["length"] == Trail.objects.get(community=populated.community).length
-    assert run_checker(folder).returncode == 0
+    with pytest.raises(BadInput, match="grows faster than it can be signed"):
+        export(populated.community, folder)
 
 
 def test_export_audit_writes_what_the_checker_accepts(populated, folder, run_checker, capsys):

@@ -136,7 +136,8 @@ class CheckpointSerializer(serializers.Serializer[Checkpoint]):
 
     checkpoint = serializers.DictField(
         source="*",
-        help_text="What is signed, in canonical JSON: schema, community, length, head, at",
+        help_text="What is signed, in canonical JSON: schema, community, number, previous, length, "
+        "head, at",
     )
     public_key = serializers.CharField()
     signature = serializers.CharField()
