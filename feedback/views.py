@@ -5,8 +5,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -24,10 +22,9 @@ from feedback.forms import (
 from feedback.models import Assignment, Dataset, Decision, Prompt, ReviewItem
 from governance.errors import RuleViolation
 from governance.models import Community, User
-from governance.web import community_context, page
+from governance.web import PAGE_SIZE, community_context, page, paginate, person_of
 from principles.models import Version
 
-PAGE_SIZE = 25
 FINAL = {Dataset.Status.FROZEN, Dataset.Status.FAILED}
 
 
@@ -42,7 +39,7 @@ def label_next(request: HttpRequest, slug: str) -> HttpResponse:
     community: Community = context["community"]
     if not permissions.can_label(request.user, community.pk):
         return page(request, "feedback/label_next.html", "label-panel", context)
-    person = _person(request)
+    person = person_of(request)
     refused: LabelForm | None = None
     if request.method == "POST":
         form = LabelForm(request.POST)
@@ -149,7 +146,7 @@ def prompt_list(request: HttpRequest, slug: str) -> HttpResponse:
     community: Community = context["community"]
     prompts = Prompt.objects.filter(community=community, hidden=False)
     context |= {
-        "prompts": _paginate(request, prompts.select_related("submitted_by").order_by("-pk")),
+        "prompts": paginate(request, prompts.select_related("submitted_by").order_by("-pk")),
         "can_add": permissions.can_add_prompts(request.user, community.pk),
         "can_import": permissions.can_import_prompts(request.user, community.pk),
         "nav_current": "label_next",
@@ -167,7 +164,7 @@ def prompt_add(request: HttpRequest, slug: str) -> HttpResponse:
     if form.is_valid():
         try:
             prompt = prompting.add_prompt(
-                community_id=community.pk, actor=_person(request), **form.cleaned_data
+                community_id=community.pk, actor=person_of(request), **form.cleaned_data
             )
         except RuleViolation as error:
             form.add_error(None, str(error))
@@ -197,7 +194,7 @@ def prompt_import(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             count = prompting.import_prompts(
                 community_id=community.pk,
-                actor=_person(request),
+                actor=person_of(request),
                 content=file.read(),
                 filename=file.name,
             )
@@ -236,7 +233,7 @@ def report_create(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             review.report(
                 community_id=community.pk,
-                reporter=_person(request),
+                reporter=person_of(request),
                 target=target,
                 target_key=content.pk,
                 **form.cleaned_data,
@@ -265,7 +262,7 @@ def review_queue(request: HttpRequest, slug: str) -> HttpResponse:
     if not permissions.can_moderate(request.user, community.pk):
         return redirect("review_log", slug)
     items = ReviewItem.objects.filter(community=community).undecided(timezone.now())
-    context["items"] = _paginate(request, items)
+    context["items"] = paginate(request, items)
     return page(request, "feedback/review_queue.html", "review-items", context)
 
 
@@ -278,7 +275,7 @@ def review_log(request: HttpRequest, slug: str) -> HttpResponse:
         "item__community", "moderator", "principle__version__constitution__community"
     )
     context |= {
-        "decisions": _paginate(request, decisions),
+        "decisions": paginate(request, decisions),
         "can_moderate": permissions.can_moderate(request.user, community.pk),
         "nav_current": "review_queue",
     }
@@ -302,7 +299,7 @@ def review_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     refusal = ""
     if request.method == "POST":
         try:
-            done = _review(act, item, _person(request), form)
+            done = _review(act, item, person_of(request), form)
         except RuleViolation as error:
             refusal = str(error)
         else:
@@ -362,7 +359,7 @@ def dataset_list(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             dataset = freezing.queue_freeze(
                 community_id=community.pk,
-                actor=_person(request),
+                actor=person_of(request),
                 purpose=form.cleaned_data["purpose"],
             )
         except RuleViolation as error:
@@ -371,7 +368,7 @@ def dataset_list(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect(dataset)
     datasets = Dataset.objects.filter(community=community).select_related("version", "community")
     context |= {
-        "datasets": _paginate(request, datasets),
+        "datasets": paginate(request, datasets),
         "can_freeze": can_freeze,
         "form": form,
         "previews": _previews(community) if can_freeze else [],
@@ -458,20 +455,9 @@ def dataset_file(request: HttpRequest, slug: str, number: int, name: str) -> Fil
 # --- what the pages share -------------------------------------------------------------------------
 
 
-def _person(request: HttpRequest) -> User:
-    user = request.user
-    if not isinstance(user, User):
-        raise Http404
-    return user
-
-
 def _sent(request: HttpRequest) -> QueryDict | None:
     """Return what was posted, an empty form too; None where the page is only read."""
     return request.POST if request.method == "POST" else None
-
-
-def _paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page[Any]:
-    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
 
 
 def _key_or_404(text: str) -> int:

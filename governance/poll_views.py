@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -28,7 +28,7 @@ from governance.poll_panel import outcome_words, own_words, poll_panel
 from governance.rules import Rule
 from governance.shapes import RuleForm, rule_terms, votes_now
 from governance.stewardship_views import NOBODY
-from governance.web import community_context, page, paginate
+from governance.web import community_context, page, paginate, person_of
 
 Status = Poll.Status
 _DONE = {
@@ -67,7 +67,7 @@ def poll_create(request: HttpRequest, slug: str) -> HttpResponse:
     act = request.POST.get("do", "open")
     if form.is_valid() and (act != "announce" or when.is_valid()):
         try:
-            poll = _begin(_person(request), community, form, when, act)
+            poll = _begin(person_of(request), community, form, when, act)
         except RuleViolation as error:
             form.add_error(None, str(error))
         else:
@@ -94,7 +94,7 @@ def poll_edit(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             polling.edit_poll(
-                poll_id=poll.pk, actor=_person(request), period=form.time_open(), **form.given()
+                poll_id=poll.pk, actor=person_of(request), period=form.time_open(), **form.given()
             )
         except RuleViolation as error:
             form.add_error(None, str(error))
@@ -135,7 +135,7 @@ def poll_announce(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             announced = polling.announce_poll(
-                poll_id=poll.pk, actor=_person(request), opens_at=form.cleaned_data["opens_at"]
+                poll_id=poll.pk, actor=person_of(request), opens_at=form.cleaned_data["opens_at"]
             )
         except RuleViolation as error:
             form.add_error(None, str(error))
@@ -155,7 +155,7 @@ def poll_withdraw(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             polling.withdraw_poll(
-                poll_id=poll.pk, actor=_person(request), reason=form.cleaned_data["reason"]
+                poll_id=poll.pk, actor=person_of(request), reason=form.cleaned_data["reason"]
             )
         except RuleViolation as error:
             form.add_error(None, str(error))
@@ -180,7 +180,7 @@ def poll_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             voting.cast_ballot(
-                poll_id=poll.pk, voter=_person(request), content=form.cleaned_data["content"]
+                poll_id=poll.pk, voter=person_of(request), content=form.cleaned_data["content"]
             )
         except RuleViolation as error:
             form.add_error(None, str(error))
@@ -200,7 +200,7 @@ def ballot_withdraw(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     context, poll = _found(request, slug, pk)
     refusal = ""
     try:
-        voting.withdraw_ballot(poll_id=poll.pk, voter=_person(request))
+        voting.withdraw_ballot(poll_id=poll.pk, voter=person_of(request))
     except RuleViolation as error:
         refusal = str(error)
     if request.htmx:  # type: ignore[attr-defined]
@@ -215,7 +215,7 @@ def ballot_withdraw(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 def ballot_receipt(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Send the receipt of my ballot as a file; of a secret ballot it does not say how I voted."""
     _, poll = _found(request, slug, pk)
-    ballot = get_object_or_404(Ballot, poll=poll, voter=_person(request))
+    ballot = get_object_or_404(Ballot, poll=poll, voter=person_of(request))
     response = JsonResponse(receipt_file(poll, ballot), json_dumps_params={"indent": 2})
     response["Content-Disposition"] = f'attachment; filename="receipt-poll-{poll.pk}.json"'
     response["Cache-Control"] = "private, no-store"
@@ -227,7 +227,7 @@ def ballot_receipt(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 def my_ballots(request: HttpRequest) -> HttpResponse:
     """Show my ballots in all communities, the latest poll first."""
     readable = Poll.objects.open_to(request.user).order_by()
-    mine = Ballot.objects.filter(voter=_person(request), poll__in=readable)
+    mine = Ballot.objects.filter(voter=person_of(request), poll__in=readable)
     rows = paginate(request, mine.select_related("poll__community").order_by("-poll_id"))
     for ballot in rows:
         ballot.words = "" if ballot.content is None else own_words(ballot.poll, ballot.content)
@@ -345,10 +345,3 @@ def _found(request: HttpRequest, slug: str, pk: int) -> tuple[dict[str, Any], Po
     poll: Poll = get_object_or_404(polls, pk=pk, community__slug=slug)
     membership = permissions.membership_of(request.user, poll.community_id)
     return {"community": poll.community, "membership": membership}, poll
-
-
-def _person(request: HttpRequest) -> User:
-    user = request.user
-    if not isinstance(user, User):  # pragma: no cover - login_required stands before
-        raise Http404
-    return user

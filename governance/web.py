@@ -85,9 +85,11 @@ def shaped(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]
     return given
 
 
-def paginate(request: HttpRequest, rows: QuerySet[Any], *, by: str = "page") -> Page[Any]:
-    """Return the part of a list that the address asks for, PAGE_SIZE rows at most."""
-    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get(by))
+def paginate(
+    request: HttpRequest, rows: QuerySet[Any], *, by: str = "page", size: int = PAGE_SIZE
+) -> Page[Any]:
+    """Return the part of a list that the address asks for, `size` rows at most."""
+    return Paginator(rows, size).get_page(request.GET.get(by))
 
 
 def site(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - a context processor

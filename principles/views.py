@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.core.paginator import Page, Paginator
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -15,9 +14,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from governance import canonical
 from governance.errors import RuleViolation
-from governance.models import Community, User
+from governance.models import Community
 from governance.shapes import rule_terms, votes_now
-from governance.web import community_context, page
+from governance.web import community_context, page, paginate, person_of
 from principles import compilation, difference, drafting, permissions, starters
 from principles.forms import (
     CompareForm,
@@ -75,7 +74,7 @@ def constitution_detail(request: HttpRequest, slug: str) -> HttpResponse:
     context |= {
         "version": version,
         "articles": _articles(version.principles.all()) if version else [],
-        "history": _paginate(request, versions.select_related("constitution"), HISTORY),
+        "history": paginate(request, versions.select_related("constitution"), size=HISTORY),
         "drafts": drafts[:FEW],
         "can_create_draft": permissions.can_create_draft(request.user, community.pk),
     }
@@ -165,7 +164,7 @@ def draft_list(request: HttpRequest, slug: str) -> HttpResponse:
     community: Community = context["community"]
     drafts = _for_list(Draft.objects.of(community))
     context |= {
-        "drafts": _paginate(request, drafts, PAGE_SIZE),
+        "drafts": paginate(request, drafts, size=PAGE_SIZE),
         "can_create_draft": permissions.can_create_draft(request.user, community.pk),
     }
     return page(request, "principles/draft_list.html", "drafts", context)
@@ -183,7 +182,7 @@ def draft_create(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             draft = drafting.create_draft(
                 community_id=community.pk,
-                actor=_person(request),
+                actor=person_of(request),
                 title=form.cleaned_data["title"],
                 starter=form.starter(),
             )
@@ -213,7 +212,7 @@ def draft_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     form = DraftForm(request.POST if request.method == "POST" else None, initial=now)
     if form.is_valid():
         try:
-            drafting.edit_draft(draft_id=pk, actor=_person(request), **form.cleaned_data)
+            drafting.edit_draft(draft_id=pk, actor=person_of(request), **form.cleaned_data)
         except RuleViolation as error:
             form.add_error(None, str(error))
             if isinstance(error, drafting.StaleEdit):
@@ -262,7 +261,7 @@ def draft_withdraw(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Give a draft up."""
     draft = _draft(community_context(request, slug)["community"], pk)
     try:
-        drafting.withdraw_draft(draft_id=pk, actor=_person(request))
+        drafting.withdraw_draft(draft_id=pk, actor=person_of(request))
     except RuleViolation as error:
         messages.error(request, str(error))
     else:
@@ -288,7 +287,7 @@ def draft_propose(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         else:
             try:
                 poll = drafting.propose(
-                    draft_id=pk, actor=_person(request), rule=rule, closes_at=form.closes_at()
+                    draft_id=pk, actor=person_of(request), rule=rule, closes_at=form.closes_at()
                 )
             except RuleViolation as error:
                 form.add_error(None, str(error))
@@ -345,7 +344,7 @@ def _principle_form(
         try:
             saved = drafting.set_principle(
                 draft_id=draft.pk,
-                actor=_person(request),
+                actor=person_of(request),
                 key=principle.key if principle else "",
                 examples=examples.examples(),  # type: ignore[attr-defined]
                 **form.cleaned_data,
@@ -391,7 +390,7 @@ def principle_move(request: HttpRequest, slug: str, pk: int, key: str) -> HttpRe
     if not refusal:
         try:
             drafting.move_principle(
-                draft_id=pk, actor=_person(request), key=key, **form.cleaned_data
+                draft_id=pk, actor=person_of(request), key=key, **form.cleaned_data
             )
         except RuleViolation as error:
             refusal = str(error)
@@ -407,7 +406,7 @@ def principle_remove(request: HttpRequest, slug: str, pk: int, key: str) -> Http
     get_object_or_404(draft.principles, key=key)
     refusal = ""
     try:
-        drafting.remove_principle(draft_id=pk, actor=_person(request), key=key)
+        drafting.remove_principle(draft_id=pk, actor=person_of(request), key=key)
     except RuleViolation as error:
         refusal = str(error)
     return _after_change(request, context, draft, refusal)
@@ -434,14 +433,6 @@ def _after_change(
 
 
 # --- what the pages share -------------------------------------------------------------------------
-
-
-def _person(request: HttpRequest) -> User:
-    return cast("User", request.user)
-
-
-def _paginate(request: HttpRequest, rows: QuerySet[Any], size: int) -> Page[Any]:
-    return Paginator(rows, size).get_page(request.GET.get("page"))
 
 
 def _with_articles(versions: QuerySet[Version]) -> QuerySet[Version]:

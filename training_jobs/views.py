@@ -6,18 +6,15 @@ from typing import Any, Final
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from feedback.permissions import can_moderate
 from governance.errors import RuleViolation
-from governance.models import User
 from governance.rules import Rule
 from governance.shapes import rule_terms, votes_now
-from governance.web import community_context, page
+from governance.web import community_context, page, paginate, person_of
 from training_jobs import children, dispatch, permissions, registry, releasing, results
 from training_jobs import playground as playing
 from training_jobs.forms import (
@@ -30,7 +27,6 @@ from training_jobs.forms import (
 )
 from training_jobs.models import METRICS, Evaluation, Model, Release, Run, Score, Turn
 
-PAGE_SIZE: Final = 25
 SHOWN_TURNS: Final = 20
 MANY: Final = 50
 
@@ -96,7 +92,7 @@ def run_list(request: HttpRequest, slug: str) -> HttpResponse:
         .select_related("community", "queued_by", "model", "produced", "evaluation")
     )
     context |= {
-        "runs": _paginate(request, runs),
+        "runs": paginate(request, runs),
         "can_queue": permissions.can_queue_runs(request.user, community.pk),
     }
     return page(request, "training_jobs/run_list.html", "runs", context)
@@ -117,7 +113,7 @@ def run_create(request: HttpRequest, slug: str) -> HttpResponse:
     form = form_class(request.POST or None, community_id=community.pk)
     if form.is_valid():
         try:
-            run = verb(community_id=community.pk, actor=_person(request), **form.arguments())
+            run = verb(community_id=community.pk, actor=person_of(request), **form.arguments())
         except RuleViolation as error:
             form.add_error(None, str(error))
         else:
@@ -189,7 +185,7 @@ def run_again(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     community_context(request, slug)
     run = _run(request, slug, pk)
     try:
-        again = dispatch.queue_again(run_id=run.pk, actor=_person(request))
+        again = dispatch.queue_again(run_id=run.pk, actor=person_of(request))
     except RuleViolation as error:
         messages.error(request, str(error))
         return redirect(run)
@@ -204,7 +200,7 @@ def run_cancel(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     community_context(request, slug)
     run = _run(request, slug, pk)
     try:
-        run = dispatch.cancel_run(run_id=run.pk, actor=_person(request))
+        run = dispatch.cancel_run(run_id=run.pk, actor=person_of(request))
     except RuleViolation as error:
         messages.error(request, str(error))
     else:
@@ -226,7 +222,7 @@ def model_list(request: HttpRequest, slug: str) -> HttpResponse:
         .prefetch_related("evaluations__scores", "releases")
         .order_by("-pk")
     )
-    context |= {"models": _paginate(request, models)}
+    context |= {"models": paginate(request, models)}
     for model in context["models"]:
         model.headline = _headline(model)
     return page(request, "training_jobs/model_list.html", "models", context)
@@ -307,7 +303,7 @@ def release_create(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         try:
             release = releasing.propose_release(
                 evaluation_id=evaluation.pk,
-                actor=_person(request),
+                actor=person_of(request),
                 rule=rule,
                 closes_at=form.closes_at(),
             )
@@ -345,14 +341,14 @@ def playground(request: HttpRequest, slug: str) -> HttpResponse:
         if not may_ask:
             raise PermissionDenied
         try:
-            playing.ask(community_id=community.pk, actor=_person(request), **form.cleaned_data)
+            playing.ask(community_id=community.pk, actor=person_of(request), **form.cleaned_data)
         except RuleViolation as error:
             form.add_error(None, str(error))
         else:
             return redirect("playground", slug)
     turns: list[Turn] = []
     if request.user.is_authenticated:
-        person = _person(request)
+        person = person_of(request)
         latest = playing.turns_of(person, community.pk)[:SHOWN_TURNS]
         turns = playing.as_shown(latest, community.pk, person)
     context |= {
@@ -374,16 +370,6 @@ def _sentences(form: ReleaseForm, community_id: int) -> list[str]:
     """Say what the rule in a form means; nothing while the form does not make one."""
     rule = form.cleaned_data.get("rule") if form.is_bound else form.start
     return rule.sentences(votes_now(community_id, rule)) if rule is not None else []
-
-
-def _person(request: HttpRequest) -> User:
-    user = request.user
-    assert isinstance(user, User)
-    return user
-
-
-def _paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page[Any]:
-    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
 
 
 def _run(request: HttpRequest, slug: str, pk: int) -> Run:

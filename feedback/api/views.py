@@ -14,7 +14,6 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from feedback import freezing, labelling, permissions, prompting, review
@@ -27,7 +26,7 @@ from feedback.models import (
     ReviewItem,
     ReviewItemQuerySet,
 )
-from governance.models import Community, User
+from governance.web import community_of, person_of, shaped
 
 # --- prompts --------------------------------------------------------------------------------------
 
@@ -40,16 +39,16 @@ class PromptListView(ListAPIView[Prompt]):
 
     def get_queryset(self) -> QuerySet[Prompt]:
         """Return the prompts that are not hidden, the newest first."""
-        community = _community(self.request, self.kwargs["slug"])
+        community = community_of(self.request, self.kwargs["slug"])
         prompts = Prompt.objects.filter(community=community, hidden=False)
         return prompts.select_related("submitted_by").order_by("-pk")
 
     @extend_schema(request=shapes.PromptCreateSerializer, responses={201: shapes.PromptSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Add a prompt."""
-        community = _community(request, slug)
-        given = _shape(shapes.PromptCreateSerializer, request)
-        prompt = prompting.add_prompt(community_id=community.pk, actor=_person(request), **given)
+        community = community_of(request, slug)
+        given = shaped(shapes.PromptCreateSerializer, request)
+        prompt = prompting.add_prompt(community_id=community.pk, actor=person_of(request), **given)
         return Response(shapes.PromptSerializer(prompt).data, status=http.HTTP_201_CREATED)
 
 
@@ -65,13 +64,13 @@ class PromptImportView(APIView):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Import a JSONL or CSV file, whole or not at all."""
-        community = _community(request, slug)
-        file = _shape(shapes.PromptFileSerializer, request)["file"]
+        community = community_of(request, slug)
+        file = shaped(shapes.PromptFileSerializer, request)["file"]
         if file.size > prompting.MOST_BYTES:
             raise ValidationError({"file": "The file is too large."})
         new = prompting.import_prompts(
             community_id=community.pk,
-            actor=_person(request),
+            actor=person_of(request),
             content=file.read(),
             filename=file.name,
         )
@@ -89,9 +88,9 @@ class AssignmentNextView(APIView):
     @extend_schema(request=None, responses=shapes.NextSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """Lease the next comparison, or return the one I hold."""
-        community = _community(request, slug)
+        community = community_of(request, slug)
         assignment = labelling.next_assignment(
-            community_id=community.pk, annotator=_person(request)
+            community_id=community.pk, annotator=person_of(request)
         )
         return Response(shapes.NextSerializer({"assignment": assignment}).data)
 
@@ -105,9 +104,9 @@ class LabelView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Answer a comparison that I hold; the same idempotency key again gives the same label."""
         assignment = _assignment(request, slug, pk)
-        given = _shape(shapes.LabelCreateSerializer, request)
+        given = shaped(shapes.LabelCreateSerializer, request)
         label = labelling.submit_label(
-            assignment_id=assignment.pk, annotator=_person(request), **given
+            assignment_id=assignment.pk, annotator=person_of(request), **given
         )
         return Response(shapes.LabelSerializer(label).data, status=http.HTTP_201_CREATED)
 
@@ -121,9 +120,9 @@ class SkipView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Give a comparison back, with a reason."""
         assignment = _assignment(request, slug, pk)
-        given = _shape(shapes.SkipSerializer, request)
+        given = shaped(shapes.SkipSerializer, request)
         labelling.skip_assignment(
-            assignment_id=assignment.pk, annotator=_person(request), reason=given["reason"]
+            assignment_id=assignment.pk, annotator=person_of(request), reason=given["reason"]
         )
         return Response(status=http.HTTP_204_NO_CONTENT)
 
@@ -139,12 +138,12 @@ class ReportCreateView(APIView):
     @extend_schema(request=shapes.ReportCreateSerializer, responses={201: shapes.ReportSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Report a prompt or an answer."""
-        community = _community(request, slug)
-        given = _shape(shapes.ReportCreateSerializer, request)
+        community = community_of(request, slug)
+        given = shaped(shapes.ReportCreateSerializer, request)
         target = {name: given[name] for name in ("target", "target_key")}
         if review.find_target(community_id=community.pk, **target) is None:
             raise Http404
-        kept = review.report(community_id=community.pk, reporter=_person(request), **given)
+        kept = review.report(community_id=community.pk, reporter=person_of(request), **given)
         return Response(shapes.ReportSerializer(kept).data, status=http.HTTP_201_CREATED)
 
 
@@ -180,7 +179,7 @@ class ReviewClaimView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Take an item up."""
         item = get_object_or_404(_items(request, slug), pk=pk)
-        review.claim(item_id=item.pk, moderator=_person(request))
+        review.claim(item_id=item.pk, moderator=person_of(request))
         return Response(_item_data(request, slug, pk))
 
 
@@ -193,7 +192,7 @@ class ReviewUnclaimView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Put an item back into the queue."""
         item = get_object_or_404(_items(request, slug), pk=pk)
-        review.unclaim(item_id=item.pk, moderator=_person(request))
+        review.unclaim(item_id=item.pk, moderator=person_of(request))
         return Response(_item_data(request, slug, pk))
 
 
@@ -206,8 +205,8 @@ class ReviewDecideView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Keep or hide the content of an item that I hold."""
         item = get_object_or_404(_items(request, slug), pk=pk)
-        given = _shape(shapes.DecideSerializer, request)
-        decision = review.decide(item_id=item.pk, moderator=_person(request), **given)
+        given = shaped(shapes.DecideSerializer, request)
+        decision = review.decide(item_id=item.pk, moderator=person_of(request), **given)
         return Response(shapes.DecisionSerializer(decision).data, status=http.HTTP_201_CREATED)
 
 
@@ -219,7 +218,7 @@ class DecisionListView(ListAPIView[Decision]):
 
     def get_queryset(self) -> QuerySet[Decision]:
         """Return the decisions, the latest first."""
-        community = _community(self.request, self.kwargs["slug"])
+        community = community_of(self.request, self.kwargs["slug"])
         decisions = Decision.objects.filter(item__community=community)
         return decisions.select_related("item", "moderator", "principle")
 
@@ -235,15 +234,17 @@ class DatasetListView(ListAPIView[Dataset]):
 
     def get_queryset(self) -> QuerySet[Dataset]:
         """Return the datasets, the newest first."""
-        community = _community(self.request, self.kwargs["slug"])
+        community = community_of(self.request, self.kwargs["slug"])
         return Dataset.objects.filter(community=community).select_related("version")
 
     @extend_schema(request=shapes.FreezeSerializer, responses={201: shapes.DatasetSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Queue a dataset of all labels that are in by now."""
-        community = _community(request, slug)
-        given = _shape(shapes.FreezeSerializer, request)
-        dataset = freezing.queue_freeze(community_id=community.pk, actor=_person(request), **given)
+        community = community_of(request, slug)
+        given = shaped(shapes.FreezeSerializer, request)
+        dataset = freezing.queue_freeze(
+            community_id=community.pk, actor=person_of(request), **given
+        )
         return Response(shapes.DatasetSerializer(dataset).data, status=http.HTTP_201_CREATED)
 
 
@@ -255,7 +256,7 @@ class DatasetView(APIView):
         """Return a dataset."""
         dataset = get_object_or_404(
             Dataset.objects.select_related("version"),
-            community=_community(request, slug),
+            community=community_of(request, slug),
             number=number,
         )
         return Response(shapes.DatasetSerializer(dataset).data)
@@ -264,41 +265,19 @@ class DatasetView(APIView):
 # --- what the views share -------------------------------------------------------------------------
 
 
-def _person(request: Request) -> User:
-    """Return who asks."""
-    user = request.user
-    if not isinstance(user, User):
-        raise Http404
-    return user
-
-
-def _shape(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
-    """Return what was sent, in its shape."""
-    given = serializer(data=request.data)
-    given.is_valid(raise_exception=True)
-    shaped: dict[str, Any] = given.validated_data
-    return shaped
-
-
-def _community(request: Request, slug: str) -> Community:
-    """Return a community that the person may read."""
-    community: Community = get_object_or_404(Community.objects.visible_to(request.user), slug=slug)
-    return community
-
-
 def _assignment(request: Request, slug: str, pk: int) -> Assignment:
     """Return an assignment of the person who asks."""
     return get_object_or_404(
         Assignment,
         pk=pk,
-        annotator=_person(request),
-        comparison__community=_community(request, slug),
+        annotator=person_of(request),
+        comparison__community=community_of(request, slug),
     )
 
 
 def _items(request: Request, slug: str) -> ReviewItemQuerySet:
     """Return the items of a community for its moderators; nobody else learns that there are any."""
-    community = _community(request, slug)
+    community = community_of(request, slug)
     if not permissions.can_moderate(request.user, community.pk):
         raise Http404
     items: ReviewItemQuerySet = ReviewItem.objects.filter(community=community)

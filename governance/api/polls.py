@@ -19,7 +19,6 @@ from rest_framework.generics import ListAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from governance import community_rules, explaining, permissions, polling, signing, voting
@@ -29,6 +28,7 @@ from governance.models import Ballot, Community, Poll, User
 from governance.poll_panel import may_name_voters
 from governance.rules import Rule
 from governance.shapes import PersonSerializer, PollSerializer
+from governance.web import community_of, person_of, shaped
 
 _KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -48,7 +48,7 @@ class PollListView(ListAPIView[Poll]):
         """Return the community's polls; drafts are for stewards."""
         if getattr(self, "swagger_fake_view", False):
             return Poll.objects.none()
-        community = _community(self.request, self.kwargs["slug"])
+        community = community_of(self.request, self.kwargs["slug"])
         polls: QuerySet[Poll] = (
             Poll.objects.filter(community=community)
             .for_list(self.request.user)
@@ -61,11 +61,11 @@ class PollListView(ListAPIView[Poll]):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Put a question to all members: draft it, announce it, or open it."""
-        community = _community(request, slug)
-        given = _shape(shapes.PollCreateSerializer, request)
+        community = community_of(request, slug)
+        given = shaped(shapes.PollCreateSerializer, request)
         terms: dict[str, Any] = {
             "community_id": community.pk,
-            "actor": _person(request),
+            "actor": person_of(request),
             "kind": community_rules.QUESTION,
             **_content(given, community_rules.rule_for(community, community_rules.QUESTION)),
         }
@@ -79,7 +79,7 @@ class PollListView(ListAPIView[Poll]):
             poll = polling.draft_poll(period=_period(given), **terms)
             if given["begin"] != "draft":
                 poll = polling.announce_poll(
-                    poll_id=poll.pk, actor=_person(request), opens_at=given.get("opens_at")
+                    poll_id=poll.pk, actor=person_of(request), opens_at=given.get("opens_at")
                 )
         return Response(_poll_data(request, poll), status=http.HTTP_201_CREATED)
 
@@ -97,10 +97,10 @@ class PollView(APIView):
         """Change a draft, or revise a poll in deliberation."""
         _require_person(request)
         poll = _poll(request, slug, pk)
-        given = _shape(shapes.PollEditSerializer, request)
+        given = shaped(shapes.PollEditSerializer, request)
         poll = polling.edit_poll(
             poll_id=poll.pk,
-            actor=_person(request),
+            actor=person_of(request),
             period=_period(given),
             **_content(given, Rule.from_dict(poll.rule)),
         )
@@ -116,9 +116,9 @@ class AnnounceView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Announce a draft; without a time, and where its rule asks for none, it opens at once."""
         poll = _poll(request, slug, pk)
-        given = _shape(shapes.AnnounceSerializer, request)
+        given = shaped(shapes.AnnounceSerializer, request)
         poll = polling.announce_poll(
-            poll_id=poll.pk, actor=_person(request), opens_at=given.get("opens_at")
+            poll_id=poll.pk, actor=person_of(request), opens_at=given.get("opens_at")
         )
         return Response(_poll_data(request, poll))
 
@@ -132,8 +132,8 @@ class PollWithdrawView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Take back a poll that has not opened, with a reason."""
         poll = _poll(request, slug, pk)
-        given = _shape(shapes.ReasonSerializer, request)
-        poll = polling.withdraw_poll(poll_id=poll.pk, actor=_person(request), **given)
+        given = shaped(shapes.ReasonSerializer, request)
+        poll = polling.withdraw_poll(poll_id=poll.pk, actor=person_of(request), **given)
         return Response(_poll_data(request, poll))
 
 
@@ -171,7 +171,7 @@ class BallotView(APIView):
     def get(self, request: Request, slug: str, pk: int) -> Response:
         """Return my ballot with its receipt; 404 where I have cast none."""
         poll = _poll(request, slug, pk)
-        ballot = get_object_or_404(Ballot, poll=poll, voter=_person(request))
+        ballot = get_object_or_404(Ballot, poll=poll, voter=person_of(request))
         return _receipt(voting.receipt(poll, ballot))
 
     @extend_schema(
@@ -181,11 +181,11 @@ class BallotView(APIView):
     )
     def put(self, request: Request, slug: str, pk: int) -> Response:
         """Cast my ballot, or replace it."""
-        given = _shape(shapes.BallotCastSerializer, request)
+        given = shaped(shapes.BallotCastSerializer, request)
         with _own_poll(request, slug, pk):
             receipt = voting.cast_ballot(
                 poll_id=pk,
-                voter=_person(request),
+                voter=person_of(request),
                 content=given["content"],
                 idempotency_key=request.headers.get("Idempotency-Key", ""),
             )
@@ -195,7 +195,7 @@ class BallotView(APIView):
     def delete(self, request: Request, slug: str, pk: int) -> Response:
         """Take my ballot back."""
         with _own_poll(request, slug, pk):
-            voting.withdraw_ballot(poll_id=pk, voter=_person(request))
+            voting.withdraw_ballot(poll_id=pk, voter=person_of(request))
         return Response(status=http.HTTP_204_NO_CONTENT)
 
 
@@ -211,7 +211,7 @@ class MyBallotListView(ListAPIView[Ballot]):
         if getattr(self, "swagger_fake_view", False):
             return Ballot.objects.none()
         readable = Community.objects.visible_to(self.request.user)
-        mine = Ballot.objects.filter(voter=_person(self.request), poll__community__in=readable)
+        mine = Ballot.objects.filter(voter=person_of(self.request), poll__community__in=readable)
         return mine.select_related("poll__community").order_by("-poll_id")
 
 
@@ -258,13 +258,6 @@ class BallotRecordView(APIView):
 # --- shared by the views --------------------------------------------------------------------------
 
 
-def _shape(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
-    serializer = shape(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    given: dict[str, Any] = serializer.validated_data
-    return given
-
-
 def _content(given: dict[str, Any], rule: Rule) -> dict[str, Any]:
     return {
         "title": given["title"],
@@ -278,20 +271,8 @@ def _period(given: dict[str, Any]) -> timedelta:
     return timedelta(minutes=given["period"])
 
 
-def _person(request: Request) -> User:
-    user = request.user
-    if not isinstance(user, User):
-        raise TypeError("The view's permission classes let someone in who is not signed in.")
-    return user
-
-
 def _require_person(request: Request) -> None:
     permissions.require(isinstance(request.user, User), "Sign in first.")
-
-
-def _community(request: Request, slug: str) -> Community:
-    found: Community = get_object_or_404(Community.objects.visible_to(request.user), slug=slug)
-    return found
 
 
 def _poll(request: Request, slug: str, pk: int) -> Poll:
@@ -304,8 +285,9 @@ def _poll(request: Request, slug: str, pk: int) -> Poll:
 def _own_poll(request: Request, slug: str, pk: int) -> Iterator[None]:
     """Let an elector act on their ballot; casting is hot, so what the verb asks is asked once.
 
-    Electors may read their poll. Whoever the verb refuses as none gets its sentence where they may
-    read the poll, and a 404 where they may not.
+    The electorate is frozen: whoever is in it may vote, even where they were suspended or left
+    since. Whoever the verb refuses as none gets its sentence where they may read the poll, and a
+    404 where they may not.
     """
     if _slug_of(pk) != slug:
         raise Http404

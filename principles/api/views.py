@@ -10,12 +10,12 @@ from rest_framework import status as http
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from governance.models import Community, User
+from governance.models import Community
 from governance.rules import DEFAULT_RULE, Rule
 from governance.shapes import PollSerializer
+from governance.web import community_of, person_of, shaped
 from principles import compilation, drafting, starters
 from principles.api import serializers as shapes
 from principles.models import Draft, DraftPrinciple, Version
@@ -38,7 +38,7 @@ class ConstitutionView(APIView):
     @extend_schema(responses=shapes.VersionSerializer)
     def get(self, request: Request, slug: str) -> Response:
         """Return the version in force; 404 where there is none."""
-        version = _versions(_community(request, slug)).first()
+        version = _versions(community_of(request, slug)).first()
         return Response(shapes.VersionSerializer(_found(version)).data)
 
 
@@ -52,7 +52,7 @@ class VersionListView(ListAPIView[Version]):
         """Return the community's versions."""
         if getattr(self, "swagger_fake_view", False):
             return Version.objects.none()
-        community = _community(self.request, self.kwargs["slug"])
+        community = community_of(self.request, self.kwargs["slug"])
         return Version.objects.of(community).select_related("parent")
 
 
@@ -88,15 +88,15 @@ class DraftListView(ListAPIView[Draft]):
         """Return the community's drafts."""
         if getattr(self, "swagger_fake_view", False):
             return Draft.objects.none()
-        community = _community(self.request, self.kwargs["slug"])
+        community = community_of(self.request, self.kwargs["slug"])
         return Draft.objects.of(community).select_related("author", "base")
 
     @extend_schema(request=shapes.DraftCreateSerializer, responses={201: shapes.DraftSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Begin a draft."""
-        community = _community(request, slug)
-        given = _shape(shapes.DraftCreateSerializer, request)
-        draft = drafting.create_draft(community_id=community.pk, actor=_person(request), **given)
+        community = community_of(request, slug)
+        given = shaped(shapes.DraftCreateSerializer, request)
+        draft = drafting.create_draft(community_id=community.pk, actor=person_of(request), **given)
         return Response(_draft_data(draft.pk), status=http.HTTP_201_CREATED)
 
 
@@ -112,10 +112,10 @@ class DraftView(APIView):
     def patch(self, request: Request, slug: str, pk: int) -> Response:
         """Change a draft's title, preamble or summary."""
         draft = _draft(request, slug, pk)
-        given = _shape(shapes.DraftChangeSerializer, request)
+        given = shaped(shapes.DraftChangeSerializer, request)
         drafting.edit_draft(
             draft_id=pk,
-            actor=_person(request),
+            actor=person_of(request),
             title=given.get("title", draft.title),
             preamble=given.get("preamble", draft.preamble),
             summary=given.get("summary", draft.summary),
@@ -142,7 +142,7 @@ class DraftWithdrawView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Withdraw a draft."""
         _draft(request, slug, pk)
-        drafting.withdraw_draft(draft_id=pk, actor=_person(request))
+        drafting.withdraw_draft(draft_id=pk, actor=person_of(request))
         return Response(_draft_data(pk))
 
 
@@ -153,10 +153,10 @@ class DraftProposeView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Open the poll on a draft, and freeze it."""
         _draft(request, slug, pk)
-        given = _shape(shapes.ProposeSerializer, request)
+        given = shaped(shapes.ProposeSerializer, request)
         rule = Rule.from_dict(given["rule"]) if "rule" in given else DEFAULT_RULE
         poll = drafting.propose(
-            draft_id=pk, actor=_person(request), rule=rule, closes_at=given["closes_at"]
+            draft_id=pk, actor=person_of(request), rule=rule, closes_at=given["closes_at"]
         )
         return Response(PollSerializer(poll).data, status=http.HTTP_201_CREATED)
 
@@ -173,8 +173,8 @@ class PrincipleListView(APIView):
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Add a principle at the end; its key is made from its title."""
         _draft(request, slug, pk)
-        given = _shape(shapes.PrincipleWriteSerializer, request)
-        principle = drafting.set_principle(draft_id=pk, actor=_person(request), **given)
+        given = shaped(shapes.PrincipleWriteSerializer, request)
+        principle = drafting.set_principle(draft_id=pk, actor=person_of(request), **given)
         return Response(
             shapes.DraftPrincipleSerializer(principle).data, status=http.HTTP_201_CREATED
         )
@@ -189,15 +189,15 @@ class PrincipleView(APIView):
     def put(self, request: Request, slug: str, pk: int, key: str) -> Response:
         """Write a principle anew, under the key that it has."""
         _principle(request, slug, pk, key)
-        given = _shape(shapes.PrincipleWriteSerializer, request)
-        principle = drafting.set_principle(draft_id=pk, actor=_person(request), key=key, **given)
+        given = shaped(shapes.PrincipleWriteSerializer, request)
+        principle = drafting.set_principle(draft_id=pk, actor=person_of(request), key=key, **given)
         return Response(shapes.DraftPrincipleSerializer(principle).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, pk: int, key: str) -> Response:
         """Take a principle out of a draft."""
         _principle(request, slug, pk, key)
-        drafting.remove_principle(draft_id=pk, actor=_person(request), key=key)
+        drafting.remove_principle(draft_id=pk, actor=person_of(request), key=key)
         return Response(status=http.HTTP_204_NO_CONTENT)
 
 
@@ -208,31 +208,12 @@ class PrinciplePositionView(APIView):
     def put(self, request: Request, slug: str, pk: int, key: str) -> Response:
         """Put a principle in another place."""
         _principle(request, slug, pk, key)
-        given = _shape(shapes.PositionSerializer, request)
-        drafting.move_principle(draft_id=pk, actor=_person(request), key=key, **given)
+        given = shaped(shapes.PositionSerializer, request)
+        drafting.move_principle(draft_id=pk, actor=person_of(request), key=key, **given)
         return Response(_draft_data(pk))
 
 
 # --- shared by the views --------------------------------------------------------------------------
-
-
-def _shape(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
-    serializer = shape(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    given: dict[str, Any] = serializer.validated_data
-    return given
-
-
-def _person(request: Request) -> User:
-    user = request.user
-    if not isinstance(user, User):
-        raise TypeError("The view's permission classes let someone in who is not signed in.")
-    return user
-
-
-def _community(request: Request, slug: str) -> Community:
-    community: Community = get_object_or_404(Community.objects.visible_to(request.user), slug=slug)
-    return community
 
 
 def _versions(community: Community) -> QuerySet[Version]:
@@ -243,7 +224,7 @@ def _versions(community: Community) -> QuerySet[Version]:
 
 
 def _version(request: Request, slug: str, number: int) -> Version:
-    return get_object_or_404(_versions(_community(request, slug)), number=number)
+    return get_object_or_404(_versions(community_of(request, slug)), number=number)
 
 
 def _found(version: Version | None) -> Version:
@@ -253,7 +234,7 @@ def _found(version: Version | None) -> Version:
 
 
 def _draft(request: Request, slug: str, pk: int) -> Draft:
-    community = _community(request, slug)
+    community = community_of(request, slug)
     draft: Draft = get_object_or_404(
         Draft.objects.of(community).select_related("constitution__community"), pk=pk
     )

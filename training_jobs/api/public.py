@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -14,6 +13,7 @@ from rest_framework.views import APIView
 
 from governance import checkpoints, signing
 from governance.models import AuditEvent, Checkpoint, Community, Trail
+from governance.web import community_of
 from training_jobs import narration
 from training_jobs.overview import community_overview
 
@@ -23,10 +23,7 @@ class _OfCommunity(APIView):
 
     def community(self) -> Community:
         """Fetch the community as the first permission check."""
-        community: Community = get_object_or_404(
-            Community.objects.visible_to(self.request.user), slug=self.kwargs["slug"]
-        )
-        return community
+        return community_of(self.request, self.kwargs["slug"])
 
 
 class OverviewVersionSerializer(serializers.Serializer[Any]):

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from governance.models import Community, User
 from governance.rules import DEFAULT_RULE, Rule
+from governance.web import community_of, person_of
 from training_jobs import dispatch, playground, releasing
 from training_jobs.api import serializers
 from training_jobs.models import Evaluation, Model, Release, Run, Turn
@@ -30,16 +31,11 @@ class OfCommunity(APIView):
 
     def community(self) -> Community:
         """Fetch the community as the first permission check."""
-        community: Community = get_object_or_404(
-            Community.objects.visible_to(self.request.user), slug=self.kwargs["slug"]
-        )
-        return community
+        return community_of(self.request, self.kwargs["slug"])
 
     def person(self) -> User:
         """Return who asks; only for views that need somebody."""
-        user = self.request.user
-        assert isinstance(user, User)
-        return user
+        return person_of(self.request)
 
 
 class RunList(OfCommunity, generics.ListAPIView[Run]):
