@@ -44,15 +44,16 @@ def of_own(browser: Browser, folder: Path) -> int:
     """Run a site, populate it, and take pictures of each page as the person whom it is for."""
     with running_site(os.environ, name="screens") as site:
         site.seed("base")
-        made = site.seed("populated", slug="reading-room")
-        pages: dict[str, Page] = {}
         taken = 0
-        for name, path, who in made["pages"]:
-            if who not in pages:
-                email = made[who] if who else ""
-                pages[who] = visitor(browser, site.address, email, PASSWORD)
-            pages[who].goto(site.address + path)
-            taken += shoot(pages[who], folder, name)
+        for step, slug in (("populated", "reading-room"), ("polls", "tea-house")):
+            made = site.seed(step, slug=slug)
+            pages: dict[str, Page] = {}
+            for name, path, who in made["pages"]:
+                if who not in pages:
+                    email = made[who] if who else ""
+                    pages[who] = visitor(browser, site.address, email, PASSWORD)
+                pages[who].goto(site.address + path)
+                taken += shoot(pages[who], folder, name)
         return taken
 
 
